@@ -1,0 +1,23 @@
+#!/usr/bin/env python3
+"""Makes the golden values: make.py [FILE ...], where FILE is ops, layers ... (all of them by default)."""
+
+import importlib
+import os
+import sys
+
+os.environ["KERAS_BACKEND"] = "torch"
+
+FILES = ["ops", "activations", "layers", "losses", "metrics", "optimizers", "initializers", "training", "defaults"]
+
+
+def main():
+    names = sys.argv[1:] or FILES
+    unknown = [name for name in names if name not in FILES]
+    if unknown:
+        sys.exit(f"make.py: no such file: {', '.join(unknown)}; there are {', '.join(FILES)}")
+    for name in names:
+        importlib.import_module(name).make()
+
+
+if __name__ == "__main__":
+    main()
