@@ -1,0 +1,74 @@
+/* base/base.h: what the engine itself uses of the base layer, beside the public dlua/base.h: memory of a context,
+ * parallel loops, counter-based random numbers. */
+#ifndef DL_BASE_BASE_H
+#define DL_BASE_BASE_H
+
+#include "dlua/base.h"
+
+#define DL_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define DL_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define DL_COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+/* Returns from the calling function if the status of the expression is not DL_OK. */
+#define DL_TRY(expression)                                                                                             \
+    do {                                                                                                               \
+        dl_status dl_try_status = (expression);                                                                        \
+        if (dl_try_status != DL_OK)                                                                                    \
+            return dl_try_status;                                                                                      \
+    } while (0)
+
+/* ---- memory ---------------------------------------------------------------------------------------------------- */
+
+/* bytes (at least 1) aligned to 64; NULL with DL_MEMORY and a message if there is none or the budget is spent. Blocks
+ * of a page and more are staggered so that arrays streamed together do not alias modulo 4096. Thread-safe. */
+void *dl_alloc(dl_context *context, size_t bytes);
+void *dl_alloc_zeroed(dl_context *context, size_t bytes);
+/* count * size with an overflow check. */
+void *dl_alloc_array(dl_context *context, size_t count, size_t size);
+/* Keeps the first min(old, new) bytes; block NULL allocates. On failure the old block stays. */
+void *dl_realloc(dl_context *context, void *block, size_t bytes);
+char *dl_strdup(dl_context *context, const char *text);
+/* The block knows its context; NULL is ignored. */
+void dl_free(void *block);
+
+/* ---- parallel loops -------------------------------------------------------------------------------------------- */
+
+/* One tile of a loop. worker is in 0 .. threads-1 and names the scratch that this thread may use. */
+typedef void (*dl_tile_function)(void *argument, int64_t tile, int worker);
+
+/* Runs function(argument, i, worker) for i = 0 .. tiles-1 on at most `threads` threads of the context (see
+ * dl_threads_for) and waits. The order is free, so every tile must write only its own part; tiles must be the same
+ * whatever the number of threads is. Denormals are flushed to zero in every thread for the time of the call and the
+ * host's mode is restored. Polls for cancellation between tiles: DL_CANCELLED then, with the output undefined. Inside a tile a further
+ * dl_parallel runs on the calling thread alone. */
+dl_status dl_parallel(dl_context *context, int64_t tiles, int threads, dl_tile_function function, void *argument);
+/* Threads that `work` pays for: work is in units of about a nanosecond of one core. 1 .. dl_threads(context). */
+int dl_threads_for(const dl_context *context, double work);
+/* Runs function(argument) on the calling thread while the context's other threads stand by (bounded spin, then sleep)
+ * for the dl_parallel calls inside it: a training step opens one team instead of a region for each loop. Nests. */
+dl_status dl_with_team(dl_context *context, dl_status (*function)(void *argument), void *argument);
+/* Processors that this process may use: affinity mask and cgroup quota, at least 1. */
+int dl_processor_count(void);
+
+/* ---- random numbers -------------------------------------------------------------------------------------------- */
+
+/* Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): block `counter` of the sequence
+ * that `key` names. */
+void dl_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+
+/* The context's own stream, for dl_randn and the like. */
+dl_stream *dl_context_stream(dl_context *context);
+/* A stream of its own for a layer or a shuffle, numbered in the order of the calls since the last dl_manual_seed. */
+dl_stream dl_new_stream(dl_context *context);
+/* Takes `blocks` positions and returns the first. */
+uint64_t dl_stream_take(dl_stream *stream, uint64_t blocks);
+/* The four words at a position of a stream. */
+void dl_stream_words(const dl_stream *stream, uint64_t position, uint32_t out[4]);
+
+/* ---- what the tensor layer keeps in a context ------------------------------------------------------------------ */
+
+/* Slots of the context for upper layers, freed by their own function when the context goes. */
+typedef enum dl_slot { DL_SLOT_SCOPES, DL_SLOT_CUSTOM, DL_SLOT_COUNT } dl_slot;
+void **dl_context_slot(dl_context *context, dl_slot slot, void (*free_slot)(void *value));
+
+#endif

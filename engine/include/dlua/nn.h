@@ -1,0 +1,319 @@
+/* dlua/nn.h: layers, activations, initializers, regularizers, losses, metrics, optimizers, schedules and models. Each
+ * kind is a family of definitions (dlua/definition.h); an instance is a dl_object at its beginning, so a dl_layer * is
+ * also a dl_object *.
+ *
+ * A model holds a graph of layers and is a layer itself. It is trained and asked from C alone:
+ *
+ *      dl_model *model;
+ *      dl_model_load(context, "digits.safetensors", &model);
+ *      dl_model_predict(model, &x, 1, 32, &y);
+ *
+ * Shapes: N batch, H W C image, T steps, F features, K classes. Batch comes first; images are (N, H, W, C). */
+#ifndef DLUA_NN_H
+#define DLUA_NN_H
+
+#include "dlua/op.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DL_MAX_LAYER_OUTPUTS 8
+
+typedef struct dl_layer dl_layer;
+typedef struct dl_layer dl_model; /* a layer whose definition is Sequential or Functional */
+typedef struct dl_layer_call dl_layer_call;
+
+/* What is known of a tensor before there is one: shape[i] is DL_NONE where it is free (the batch, most often). */
+typedef struct dl_spec {
+    dl_dtype dtype;
+    int dims;
+    int64_t shape[DL_MAX_DIMS];
+} dl_spec;
+
+/* ---- families -------------------------------------------------------------------------------------------------- */
+
+DL_API extern const dl_family dl_layer_family;
+DL_API extern const dl_family dl_activation_family;
+DL_API extern const dl_family dl_initializer_family;
+DL_API extern const dl_family dl_regularizer_family;
+DL_API extern const dl_family dl_loss_family;
+DL_API extern const dl_family dl_metric_family;
+DL_API extern const dl_family dl_optimizer_family;
+DL_API extern const dl_family dl_schedule_family;
+/* All families, NULL-terminated: for help and for tests that run over everything. */
+DL_API extern const dl_family *const dl_families[];
+
+/* ---- layers ---------------------------------------------------------------------------------------------------- */
+
+/* The options that every layer has, at the beginning of its options struct. */
+typedef struct dl_layer_options {
+    char *name;         /* NULL: from the definition's name, numbered within a context: "conv2d_1" */
+    bool trainable;
+    dl_ints input_shape; /* without the batch; count 0: not given */
+    int dtype;           /* enum of float32|float64: of the weights and the computation */
+} dl_layer_options;
+
+/* The entries for these fields, last in a layer's field table. */
+#define DL_LAYER_FIELDS(type)                                                                                          \
+    { .name = "name", .kind = DL_FIELD_STRING, .offset = offsetof(type, layer.name),                                   \
+      .flags = DL_NONE_OK | DL_NAMED_ONLY, .help = "the layer's name; made from the class if none" },                  \
+    { .name = "trainable", .kind = DL_FIELD_BOOL, .offset = offsetof(type, layer.trainable), .flags = DL_NAMED_ONLY,   \
+      .number = true, .help = "false freezes the weights" },                                                           \
+    { .name = "input_shape", .kind = DL_FIELD_INTS, .offset = offsetof(type, layer.input_shape),                       \
+      .flags = DL_NONE_OK | DL_NAMED_ONLY, .minimum = 0, .maximum = DL_HIGHEST,                                        \
+      .help = "shape of one sample, for the first layer of a model" },                                                 \
+    { .name = "dtype", .kind = DL_FIELD_ENUM, .offset = offsetof(type, layer.dtype), .flags = DL_NAMED_ONLY,           \
+      .text = "float32", .choices = "float32|float64", .help = "of the weights and the computation" },                 \
+    DL_END
+
+typedef struct dl_weight {
+    char *name;              /* "kernel" */
+    dl_tensor *value;
+    bool trainable;          /* false: a statistic (moving_mean), updated by the layer itself */
+    dl_object *regularizer;  /* may be NULL */
+} dl_weight;
+
+typedef struct dl_layer_def {
+    dl_definition definition;
+    int minimum_inputs, maximum_inputs; /* maximum 0: any number */
+    int minimum_dims, maximum_dims;     /* of each input, batch counted; 0: any */
+    /* Makes the weights for inputs of these specs (batch free); NULL: no weights. */
+    dl_status (*build)(dl_layer *layer, const dl_spec *in, int inputs);
+    /* The outputs' specs; checks that the inputs fit, naming both shapes. NULL: the output is like the one input. */
+    dl_status (*infer)(const dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs);
+    /* Computes call->out[] from call->in[] by operations; runs inside a scope. */
+    dl_status (*call)(dl_layer *layer, dl_layer_call *call);
+    void (*finalize)(dl_layer *layer); /* frees layer->state; may be NULL */
+    int flags;
+} dl_layer_def;
+
+enum {
+    DL_LAYER_RANDOM = 1,     /* has a random stream of its own */
+    DL_LAYER_SAVED_NOT = 2,  /* cannot be saved (Lambda) */
+    DL_LAYER_KEEPS_MASK = 4  /* passes the mask of its input on */
+};
+
+struct dl_layer {
+    dl_object object;
+    char *name;
+    bool built;
+    bool trainable;
+    dl_dtype dtype;
+    int weight_count;
+    dl_weight *weights;
+    int child_count;    /* layers inside (a wrapper's, a model's) */
+    dl_layer **children; /* counted */
+    dl_stream *stream; /* of DL_LAYER_RANDOM */
+    void *state;             /* of the definition */
+};
+
+struct dl_layer_call {
+    dl_context *context;
+    bool training;
+    dl_tensor *const *in;
+    int inputs;
+    dl_tensor *const *masks; /* [inputs], entries NULL without a mask; bool (N, T) */
+    dl_tensor *out[DL_MAX_LAYER_OUTPUTS]; /* of the open scope, or borrowed from in */
+    int outputs;
+    dl_tensor *out_mask;     /* of the first output; NULL: none */
+    struct dl_deferred *deferred; /* what the step commits at its end; see dl_layer_assign_later */
+};
+
+/* The caller owns *out. options NULL: the defaults. */
+DL_API dl_status dl_layer_create(dl_context *context, const char *class_name, const void *options, dl_layer **out);
+/* Makes the weights now (dl_layer_apply and models do it at the first call). */
+DL_API dl_status dl_layer_build(dl_layer *layer, const dl_spec *in, int inputs);
+DL_API dl_status dl_layer_infer(dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs);
+/* Calls the layer on tensors; builds it first if need be. Results as new references in out[]. Errors are prefixed with
+ * the layer's name, so a nested one shows its path: "model/block/conv2d_1: ...". */
+DL_API dl_status dl_layer_apply(dl_layer *layer, dl_tensor *const *in, int inputs, bool training, dl_tensor **out,
+                                int *outputs);
+/* For definitions: a weight of the layer, initialized from the layer's own stream. trainable false: a statistic. */
+DL_API dl_status dl_layer_add_weight(dl_layer *layer, const char *name, int dims, const int64_t *shape,
+                                     dl_object *initializer, dl_object *regularizer, bool trainable);
+DL_API dl_status dl_layer_add_child(dl_layer *layer, dl_layer *child);
+/* Inside a call: value becomes weights[index] when the whole step has succeeded (moving statistics). */
+DL_API dl_status dl_layer_assign_later(dl_layer_call *call, dl_layer *layer, int index, dl_tensor *value);
+/* All weights of the layer and of the layers in it, depth first, in the order of creation. The k-th; NULL past the end.
+ * *path (may be NULL) is "conv2d_1/kernel"-like text in `text`. */
+DL_API dl_weight *dl_layer_weight(dl_layer *layer, int64_t k, char *text, size_t size);
+DL_API int64_t dl_layer_count_params(const dl_layer *layer, bool trainable_only);
+/* Freezes or frees the layer and all in it. */
+DL_API void dl_layer_set_trainable(dl_layer *layer, bool trainable);
+
+/* ---- activations, initializers, regularizers ------------------------------------------------------------------- */
+
+typedef struct dl_activation_def {
+    dl_definition definition;
+    /* activation NULL stands for linear in dl_activate. */
+    dl_tensor *(*call)(const dl_object *activation, dl_tensor *x);
+} dl_activation_def;
+
+/* y = activation(x); keeps x as the logits of a softmax or sigmoid, for losses. NULL activation: x itself. */
+DL_API dl_tensor *dl_activate(dl_object *activation, dl_tensor *x);
+
+typedef struct dl_initializer_def {
+    dl_definition definition;
+    /* Fills a contiguous float tensor, drawing from stream. */
+    dl_status (*fill)(const dl_object *initializer, dl_stream *stream, dl_tensor *tensor);
+} dl_initializer_def;
+
+DL_API dl_status dl_initialize(dl_object *initializer, dl_stream *stream, dl_tensor *tensor);
+
+typedef struct dl_regularizer_def {
+    dl_definition definition;
+    dl_tensor *(*call)(const dl_object *regularizer, dl_tensor *weight); /* the penalty, 0 dimensions */
+} dl_regularizer_def;
+
+/* ---- losses and metrics ---------------------------------------------------------------------------------------- */
+
+typedef struct dl_loss_options {
+    int reduction; /* enum sum_over_batch_size|sum|mean|none */
+    char *name;
+} dl_loss_options; /* at the beginning of every loss's options */
+
+typedef struct dl_loss_def {
+    dl_definition definition;
+    /* The loss of each sample (the last dimension reduced away), not yet weighted. Uses prediction->logits if it is
+     * there and more stable. *mask may be set to a bool tensor of the result's shape: false is ignored. */
+    dl_tensor *(*call)(const dl_object *loss, dl_tensor *target, dl_tensor *prediction, dl_tensor **mask);
+} dl_loss_def;
+
+/* The reduced loss; sample_weight NULL or broadcastable to the losses of the samples. */
+DL_API dl_tensor *dl_loss(dl_object *loss, dl_tensor *target, dl_tensor *prediction, dl_tensor *sample_weight);
+
+typedef struct dl_metric_def {
+    dl_definition definition;
+    /* A metric is sums: how many doubles it adds up, for these options. */
+    int64_t (*size)(const dl_object *metric);
+    /* Adds this batch's sums to sums[]; weights NULL or one a sample. */
+    dl_status (*add)(const dl_object *metric, dl_tensor *target, dl_tensor *prediction, dl_tensor *weights,
+                     double *sums);
+    double (*result)(const dl_object *metric, const double *sums);
+} dl_metric_def;
+
+typedef struct dl_metric {
+    dl_object object;
+    char *name;
+    int64_t size;
+    double *sums;    /* of the whole steps so far */
+    double *pending; /* of the step under way */
+} dl_metric;
+
+DL_API dl_status dl_metric_update(dl_metric *metric, dl_tensor *target, dl_tensor *prediction, dl_tensor *weights);
+DL_API double dl_metric_result(const dl_metric *metric);
+DL_API void dl_metric_reset(dl_metric *metric);
+
+/* ---- optimizers and schedules ---------------------------------------------------------------------------------- */
+
+typedef struct dl_schedule_def {
+    dl_definition definition;
+    double (*rate)(const dl_object *schedule, int64_t iteration); /* from 0 */
+} dl_schedule_def;
+
+/* The options that every optimizer has, at the beginning of its options struct. */
+typedef struct dl_optimizer_options {
+    dl_alternative learning_rate; /* a number or a schedule */
+    double weight_decay;          /* NaN: none */
+    double clipnorm, clipvalue, global_clipnorm; /* NaN: none */
+    char *name;
+} dl_optimizer_options;
+
+/* One variable's update: everything contiguous, of one dtype. */
+typedef struct dl_update {
+    dl_context *context;
+    const void *options;
+    dl_dtype dtype;
+    int64_t count;
+    void *value;
+    const void *grad;
+    void *const *slots;
+    double learning_rate;
+    double grad_scale; /* from clipping by norm; 1: as it is */
+    int64_t iteration; /* of this update, from 1 */
+} dl_update;
+
+typedef struct dl_optimizer_def {
+    dl_definition definition;
+    const char *slots; /* names of the state kept for each variable: "momentum velocity" */
+    /* Updates value and slots in one sweep; allocates nothing, cannot fail. */
+    void (*update)(const dl_update *update);
+} dl_optimizer_def;
+
+typedef struct dl_optimizer dl_optimizer;
+
+/* Imperative use: updates each variable by its grad (variables without one are skipped). */
+DL_API dl_status dl_optimizer_step(dl_optimizer *optimizer, dl_tensor *const *variables, int64_t count);
+DL_API dl_status dl_zero_grad(dl_tensor *const *variables, int64_t count);
+DL_API double dl_optimizer_learning_rate(const dl_optimizer *optimizer);
+DL_API dl_status dl_optimizer_set_learning_rate(dl_optimizer *optimizer, double rate);
+DL_API int64_t dl_optimizer_iterations(const dl_optimizer *optimizer);
+
+/* ---- models ---------------------------------------------------------------------------------------------------- */
+
+/* A place in a graph of layers: output `output` of one call of a layer, or an input. Counted with its graph node. */
+typedef struct dl_symbol dl_symbol;
+DL_API dl_status dl_input(dl_context *context, const dl_spec *spec, const char *name, dl_symbol **out);
+DL_API dl_status dl_layer_symbolic(dl_layer *layer, dl_symbol *const *in, int inputs, dl_symbol **out, int *outputs);
+DL_API const dl_spec *dl_symbol_spec(const dl_symbol *symbol);
+DL_API void dl_symbol_retain(dl_symbol *symbol);
+DL_API void dl_symbol_release(dl_symbol *symbol);
+
+DL_API dl_status dl_model_functional(dl_context *context, const char *name, dl_symbol *const *inputs, int input_count,
+                                     dl_symbol *const *outputs, int output_count, dl_model **out);
+DL_API dl_status dl_model_sequential(dl_context *context, const char *name, dl_layer *const *layers, int count,
+                                     dl_model **out);
+DL_API dl_status dl_model_add(dl_model *sequential, dl_layer *layer);
+/* The k-th layer of the graph in order of computation; NULL past the end. Borrowed. */
+DL_API dl_layer *dl_model_layer(dl_model *model, int k);
+DL_API int dl_model_inputs(const dl_model *model);  /* 0 before a Sequential is built */
+DL_API int dl_model_outputs(const dl_model *model);
+DL_API const dl_spec *dl_model_input_spec(const dl_model *model, int k);
+DL_API const dl_spec *dl_model_output_spec(const dl_model *model, int k);
+DL_API const char *dl_model_output_name(const dl_model *model, int k);
+
+/* losses[k] for output k (NULL: no loss), with weights (NULL: 1). metrics for output k: metric_counts[k] of them in one
+ * list after another; the names "accuracy" and "acc" are resolved by the loss and the shapes as Keras does. */
+typedef struct dl_compile {
+    size_t struct_size;
+    dl_optimizer *optimizer;
+    dl_object *const *losses;
+    const double *loss_weights;
+    dl_object *const *metrics;
+    const int *metric_counts;
+} dl_compile;
+DL_API dl_status dl_model_compile(dl_model *model, const dl_compile *compile);
+DL_API dl_optimizer *dl_model_optimizer(dl_model *model); /* borrowed; NULL before compile */
+
+/* One whole training step: forward, losses, backward, clipping; then the commit, which changes weights, optimizer
+ * state, statistics, random streams and metrics together. On any failure the model is as it was.
+ * x[], y[] for the inputs and outputs; weights[] NULL or per-sample weights per output. */
+DL_API dl_status dl_model_train_batch(dl_model *model, dl_tensor *const *x, dl_tensor *const *y,
+                                      dl_tensor *const *weights);
+/* Forward, losses and metrics only. */
+DL_API dl_status dl_model_test_batch(dl_model *model, dl_tensor *const *x, dl_tensor *const *y,
+                                     dl_tensor *const *weights);
+DL_API void dl_model_reset_metrics(dl_model *model);
+/* The k-th log value since the last reset: "loss" first, then losses by output if several, then metrics. NULL past the
+ * end. */
+DL_API const char *dl_model_log(dl_model *model, int k, double *value);
+/* Inference in batches of batch_size; out[k] are new references. Bits do not depend on the batch size. */
+DL_API dl_status dl_model_predict(dl_model *model, dl_tensor *const *x, int inputs, int64_t batch_size,
+                                  dl_tensor **out);
+
+/* One safetensors file with the architecture, weights and, if compiled, the optimizer and training state. Written
+ * beside, synced, renamed. extra (may be NULL): a map kept with it. */
+DL_API dl_status dl_model_save(dl_model *model, const char *path, const dl_value *extra);
+DL_API dl_status dl_model_load(dl_context *context, const char *path, dl_model **out, dl_value *extra);
+DL_API dl_status dl_model_save_weights(dl_model *model, const char *path);
+/* by_name: layers that the file lacks or whose shapes differ keep their weights; else all must match. */
+DL_API dl_status dl_model_load_weights(dl_model *model, const char *path, bool by_name);
+/* The architecture as a map, and back (weights initialized anew). */
+DL_API dl_status dl_model_to_config(dl_model *model, dl_value *out);
+DL_API dl_status dl_model_from_config(dl_context *context, const dl_value *config, dl_model **out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
