@@ -29,9 +29,6 @@ packages_to_test_long=(
   python3 python3-venv         # the peers from PyPI
 )
 
-# Set once packages were installed: CMake has to look for its libraries and tools again.
-packages_are_new=no
-
 # say TEXT: a message to the person.
 say() {
   printf 'dlua: %s\n' "$1" >&2
@@ -82,7 +79,6 @@ ensure_packages() {
     return 1
   fi
   hash -r
-  packages_are_new=yes
 }
 
 # cached FOLDER VARIABLE: the variable's value in the CMake cache of a build folder.
@@ -100,11 +96,10 @@ is_usable() {
     [ -x "$(cached "$folder" CMAKE_COMMAND)" ] && [ -x "$(cached "$folder" CMAKE_MAKE_PROGRAM)" ]
 }
 
-# is_current FOLDER: whether its configuration is still the presets': neither they nor the cache changed since, and no
-# package came.
+# is_current FOLDER: whether its configuration is still the presets': neither they nor the cache changed since.
 is_current() {
   local stamp=$1/.configured
-  [ "$packages_are_new" = no ] && [ "$stamp" -nt "$root/CMakePresets.json" ] && ! [ "$1/CMakeCache.txt" -nt "$stamp" ]
+  [ "$stamp" -nt "$root/CMakePresets.json" ] && ! [ "$1/CMakeCache.txt" -nt "$stamp" ]
 }
 
 # build PRESET FOLDER TARGET: configures the folder by the preset if it has to, and builds the target. Says nothing

@@ -7,11 +7,17 @@
 local root = arg[1] or "."
 
 -- From the lowest to the highest. Within one layer any file may include any other.
-local layers = { "include", "base", "kernels", "tensor", "autograd", "ops", "io", "data", "nn" }
+local layers = { "base", "kernels", "tensor", "autograd", "ops", "io", "data", "nn" }
 
 local rank = {}
 for position, name in ipairs(layers) do
   rank[name] = position
+end
+
+-- A public header (engine/include/dlua/NAME) stands in the layer of its name, or in the one given here.
+local layer_of_public_header = { ["dlua.h"] = "nn", ["definition.h"] = "base", ["op.h"] = "autograd" }
+for _, name in ipairs(layers) do
+  layer_of_public_header[name .. ".h"] = name
 end
 
 local lua_headers = { ["lua.h"] = true, ["lauxlib.h"] = true, ["lualib.h"] = true, ["luaconf.h"] = true,
@@ -61,47 +67,56 @@ local function lines_of(text)
   return text:gmatch("([^\n]*)\n?")
 end
 
---- The layer that an included name belongs to, nil for a header of the system or of another library.
-local function layer_of_include(includer_folder, delimiter, name)
-  if name:match("^dlua/") then
-    return "include"
-  elseif delimiter == "<" then
-    return nil
+--- The layer of an engine's file by its path, and whether the file is a public header.
+local function layer_of_file(path)
+  local public_name = path:match("^engine/include/dlua/([^/]+)$")
+  if public_name then
+    return layer_of_public_header[public_name], true
   end
-  local first = name:match("^([%w_]+)/")
-  if first and rank[first] then
-    return first
-  elseif exists(includer_folder .. "/" .. name) then
-    return includer_folder:match("^engine/([%w_]+)")
+  local layer = path:match("^engine/([%w_]+)/")
+  return rank[layer] and layer, false
+end
+
+--- The engine's file that an include names, as a path from the root; nil for a header from elsewhere.
+local function included_file(includer, name)
+  local candidates = { "engine/include/" .. name, "engine/" .. name, includer:match("^(.*/)") .. name }
+  for _, path in ipairs(candidates) do
+    if exists(path) then
+      return path
+    end
   end
   return nil
 end
 
-local function check_include(path, line_number, own_layer, delimiter, name)
-  local folder = path:match("^(.*)/")
+local function check_include(path, line_number, delimiter, name)
+  local own_layer, is_public = layer_of_file(path)
   if lua_headers[name:match("[^/]+$")] then
     report(path, line_number, "the engine knows no Lua, but includes %s", name)
     return
-  end
-  if name:find("..", 1, true) then
+  elseif name:find("..", 1, true) then
     report(path, line_number, "%s climbs out of its folder; name the file from engine/ on", name)
     return
   end
-  local layer = layer_of_include(folder, delimiter, name)
-  if layer and rank[layer] > rank[own_layer] then
+  local target = included_file(path, name)
+  if not target then
+    if delimiter == '"' then
+      report(path, line_number, "%s is no file of the engine; a header from elsewhere goes between < and >", name)
+    end
+    return
+  end
+  local layer, target_is_public = layer_of_file(target)
+  if is_public and not target_is_public then
+    report(path, line_number, "a public header includes the internal %s", name)
+  elseif layer and rank[layer] > rank[own_layer] then
     report(path, line_number, "%s is in the layer %s, above this file's %s; allowed here: %s", name, layer, own_layer,
       table.concat(layers, ", ", 1, rank[own_layer]))
-  elseif not layer and delimiter == '"' then
-    report(path, line_number, "%s is in no layer of the engine; a header of another library goes between < and >", name)
-  elseif not layer and own_layer == "include" and exists("engine/" .. name) then
-    report(path, line_number, "a public header includes the internal %s", name)
   end
 end
 
 local function check_engine_file(path)
-  local own_layer = path:match("^engine/([%w_]+)/")
-  if not own_layer or not rank[own_layer] then
-    report(path, 1, "in no layer of the engine; the layers are %s", table.concat(layers, ", "))
+  if not layer_of_file(path) then
+    report(path, 1, "in no layer of the engine; the layers are %s; a public header of another name is " ..
+      "listed in this check", table.concat(layers, ", "))
     return
   end
   local line_number = 0
@@ -109,7 +124,7 @@ local function check_engine_file(path)
     line_number = line_number + 1
     local delimiter, name = line:match('^%s*#%s*include%s*([<"])([^>"]+)')
     if name then
-      check_include(path, line_number, own_layer, delimiter, name)
+      check_include(path, line_number, delimiter, name)
     end
   end
 end
