@@ -137,4 +137,5 @@ class Cases:
         path = FOLDER / f"{self.name}.safetensors"
         cases = json.dumps(self.list, separators=(",", ":"), allow_nan=False)
         save_file(self.tensors, path, metadata={"cases": cases})
+        path.chmod(0o644)
         print(f"{path.name}: {len(self.list)} cases, {len(self.tensors)} tensors, {path.stat().st_size / 1024:.0f} KiB")
