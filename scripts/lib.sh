@@ -118,7 +118,10 @@ build() {
       cd "$root" && cmake --preset "$preset" </dev/null 9>&- >/dev/null || exit
       quiet=()
     fi
-    "$(cached "$folder" CMAKE_MAKE_PROGRAM)" -C "$folder" "${quiet[@]}" "$target" </dev/null 9>&- >&2 || exit
+    set -o pipefail
+    # Ninja 1.11 says this even when it is quiet.
+    "$(cached "$folder" CMAKE_MAKE_PROGRAM)" -C "$folder" "${quiet[@]}" "$target" </dev/null 9>&- |
+      sed '/^ninja: no work to do\.$/d' >&2 || exit
     touch "$folder/.configured" # also when ninja ran cmake again
   ) 9>"$folder/.lock"
 }
