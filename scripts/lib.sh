@@ -121,7 +121,7 @@ build() {
     set -o pipefail
     # Ninja 1.11 says this even when it is quiet.
     "$(cached "$folder" CMAKE_MAKE_PROGRAM)" -C "$folder" "${quiet[@]}" "$target" </dev/null 9>&- |
-      sed '/^ninja: no work to do\.$/d' >&2 || exit
+      sed -u '/^ninja: no work to do\.$/d' >&2 || exit
     touch "$folder/.configured" # also when ninja ran cmake again
   ) 9>"$folder/.lock"
 }
