@@ -11,8 +11,7 @@ typedef struct outcome {
 } outcome;
 
 /* Runs one test as a program of its own would, and leaves no trace in the counters. */
-static outcome run_alone(check_test test, const char *filter)
-{
+static outcome run_alone(check_test test, const char *filter) {
     long checks_before = atomic_load(&check_count);
     long failures_before = atomic_load(&check_failures);
     outcome seen = {.status = check_run_all(&test, 1, filter)};
@@ -21,8 +20,7 @@ static outcome run_alone(check_test test, const char *filter)
     return seen;
 }
 
-static void every_check_fails(void)
-{
+static void every_check_fails(void) {
     CHECK(1 > 2);
     CHECK_EQ_INT(1, 2);
     CHECK_EQ_INT(INT64_MAX, INT64_MIN);
@@ -35,8 +33,7 @@ static void every_check_fails(void)
     CHECK_CONTAINS(NULL, "d");
 }
 
-static void every_check_holds(void)
-{
+static void every_check_holds(void) {
     CHECK(2 > 1);
     CHECK_EQ_INT(2, 2);
     CHECK_CLOSE(1.0, 1.1, 0.2);
@@ -48,46 +45,39 @@ static void every_check_holds(void)
     REQUIRE(2 > 1);
 }
 
-static void leaves_at_require(void)
-{
+static void leaves_at_require(void) {
     REQUIRE(1 > 2);
     CHECK(true);
 }
 
-static void checks_nothing(void)
-{
+static void checks_nothing(void) {
 }
 
-static void test_failures_are_counted(void)
-{
+static void test_failures_are_counted(void) {
     outcome seen = run_alone((check_test)CHECK_TEST(every_check_fails), NULL);
     CHECK_EQ_INT(seen.status, 1);
     CHECK_EQ_INT(seen.checks, 10);
     CHECK_EQ_INT(seen.failures, 10);
 }
 
-static void test_checks_that_hold_pass(void)
-{
+static void test_checks_that_hold_pass(void) {
     outcome seen = run_alone((check_test)CHECK_TEST(every_check_holds), NULL);
     CHECK_EQ_INT(seen.status, 0);
     CHECK_EQ_INT(seen.checks, 9);
     CHECK_EQ_INT(seen.failures, 0);
 }
 
-static void test_require_leaves_the_test(void)
-{
+static void test_require_leaves_the_test(void) {
     outcome seen = run_alone((check_test)CHECK_TEST(leaves_at_require), NULL);
     CHECK_EQ_INT(seen.status, 1);
     CHECK_EQ_INT(seen.checks, 1);
 }
 
-static void test_a_test_without_checks_fails(void)
-{
+static void test_a_test_without_checks_fails(void) {
     CHECK_EQ_INT(run_alone((check_test)CHECK_TEST(checks_nothing), NULL).status, 1);
 }
 
-static void test_a_filter_that_meets_no_test_fails(void)
-{
+static void test_a_filter_that_meets_no_test_fails(void) {
     CHECK_EQ_INT(run_alone((check_test)CHECK_TEST(every_check_holds), "holds").status, 0);
     CHECK_EQ_INT(run_alone((check_test)CHECK_TEST(every_check_holds), "nothing").status, 1);
 }
