@@ -6,6 +6,7 @@
 #include "dlua/data.h"
 #include "dlua/definition.h"
 #include "dlua/io.h"
+#include "dlua/layers.h"
 #include "dlua/nn.h"
 #include "dlua/op.h"
 #include "dlua/ops.h"

@@ -5,8 +5,10 @@
  * A model holds a graph of layers and is a layer itself. It is trained and asked from C alone:
  *
  *      dl_model *model;
- *      dl_model_load(context, "digits.safetensors", &model);
+ *      dl_model_load(context, "digits.safetensors", &model, NULL);
  *      dl_model_predict(model, &x, 1, 32, &y);
+ *
+ * The options of each layer, loss and so on are in dlua/layers.h.
  *
  * Shapes: N batch, H W C image, T steps, F features, K classes. Batch comes first; images are (N, H, W, C). */
 #ifndef DLUA_NN_H
@@ -21,7 +23,7 @@ extern "C" {
 #define DL_MAX_LAYER_OUTPUTS 8
 
 typedef struct dl_layer dl_layer;
-typedef struct dl_layer dl_model; /* a layer whose definition is Sequential or Functional */
+typedef struct dl_layer dl_model; /* any layer: most often one whose definition is Sequential or Functional */
 typedef struct dl_layer_call dl_layer_call;
 
 /* What is known of a tensor before there is one: shape[i] is DL_NONE where it is free (the batch, most often). */
@@ -51,7 +53,7 @@ typedef struct dl_layer_options {
     char *name;         /* NULL: from the definition's name, numbered within a context: "conv2d_1" */
     bool trainable;
     dl_ints input_shape; /* without the batch; count 0: not given */
-    int dtype;           /* enum of float32|float64: of the weights and the computation */
+    int dtype;           /* enum of float32|float64, as dl_dtype: of the weights and the computation */
 } dl_layer_options;
 
 /* The entries for these fields, last in a layer's field table. */
@@ -89,23 +91,27 @@ typedef struct dl_layer_def {
 } dl_layer_def;
 
 enum {
-    DL_LAYER_RANDOM = 1,     /* has a random stream of its own */
+    DL_LAYER_RANDOM = 1,     /* its calls draw from layer->stream, whose place is saved */
     DL_LAYER_SAVED_NOT = 2,  /* cannot be saved (Lambda) */
-    DL_LAYER_KEEPS_MASK = 4  /* passes the mask of its input on */
+    DL_LAYER_KEEPS_MASK = 4, /* passes the mask of its input on */
+    DL_LAYER_ANY_DTYPE = 8   /* takes inputs of every dtype; else they must be of the layer's */
 };
 
 struct dl_layer {
     dl_object object;
-    char *name;
+    const char *name; /* the options' */
     bool built;
     bool trainable;
     dl_dtype dtype;
+    dl_spec input; /* the first input it was built for, for messages */
     int weight_count;
     dl_weight *weights;
-    int child_count;    /* layers inside (a wrapper's, a model's) */
+    int child_count;     /* layers inside (a wrapper's, a model's) */
     dl_layer **children; /* counted */
-    dl_stream *stream; /* of DL_LAYER_RANDOM */
-    void *state;             /* of the definition */
+    dl_stream initial;   /* first values of the weights */
+    dl_stream stream;    /* draws of its calls (DL_LAYER_RANDOM); a step that fails puts it back */
+    void *state;         /* of the definition */
+    struct dl_trainer *trainer; /* after dl_model_compile */
 };
 
 struct dl_layer_call {
@@ -120,6 +126,9 @@ struct dl_layer_call {
     struct dl_deferred *deferred; /* what the step commits at its end; see dl_layer_assign_later */
 };
 
+/* "{*, 28, 28, 1}" */
+DL_API void dl_spec_describe(const dl_spec *spec, char *text, size_t size);
+
 /* The caller owns *out. options NULL: the defaults. */
 DL_API dl_status dl_layer_create(dl_context *context, const char *class_name, const void *options, dl_layer **out);
 /* Makes the weights now (dl_layer_apply and models do it at the first call). */
@@ -129,17 +138,20 @@ DL_API dl_status dl_layer_infer(dl_layer *layer, const dl_spec *in, int inputs, 
  * the layer's name, so a nested one shows its path: "model/block/conv2d_1: ...". */
 DL_API dl_status dl_layer_apply(dl_layer *layer, dl_tensor *const *in, int inputs, bool training, dl_tensor **out,
                                 int *outputs);
-/* For definitions: a weight of the layer, initialized from the layer's own stream. trainable false: a statistic. */
+/* For definitions: a weight of the layer, initialized from the layer's own stream. trainable false: a statistic.
+ * initializer NULL: zeros. */
 DL_API dl_status dl_layer_add_weight(dl_layer *layer, const char *name, int dims, const int64_t *shape,
                                      dl_object *initializer, dl_object *regularizer, bool trainable);
 DL_API dl_status dl_layer_add_child(dl_layer *layer, dl_layer *child);
 /* Inside a call: value becomes weights[index] when the whole step has succeeded (moving statistics). */
 DL_API dl_status dl_layer_assign_later(dl_layer_call *call, dl_layer *layer, int index, dl_tensor *value);
+/* Inside a call: adds a penalty (0 dimensions) to the loss of the step. */
+DL_API dl_status dl_layer_add_loss(dl_layer_call *call, dl_tensor *penalty);
 /* All weights of the layer and of the layers in it, depth first, in the order of creation. The k-th; NULL past the end.
  * *path (may be NULL) is "conv2d_1/kernel"-like text in `text`. */
 DL_API dl_weight *dl_layer_weight(dl_layer *layer, int64_t k, char *text, size_t size);
 DL_API int64_t dl_layer_count_params(const dl_layer *layer, bool trainable_only);
-/* Freezes or frees the layer and all in it. */
+/* Freezes or frees the layer and all in it; a compiled model follows at its next step. */
 DL_API void dl_layer_set_trainable(dl_layer *layer, bool trainable);
 
 /* ---- activations, initializers, regularizers ------------------------------------------------------------------- */
@@ -152,6 +164,8 @@ typedef struct dl_activation_def {
 
 /* y = activation(x); keeps x as the logits of a softmax or sigmoid, for losses. NULL activation: x itself. */
 DL_API dl_tensor *dl_activate(dl_object *activation, dl_tensor *x);
+/* True for relu with its default options, which kernels can do on the way. */
+DL_API bool dl_activation_is_relu(const dl_object *activation);
 
 typedef struct dl_initializer_def {
     dl_definition definition;
@@ -168,8 +182,9 @@ typedef struct dl_regularizer_def {
 
 /* ---- losses and metrics ---------------------------------------------------------------------------------------- */
 
+enum { DL_LOSS_SUM_OVER_BATCH_SIZE, DL_LOSS_SUM, DL_LOSS_MEAN, DL_LOSS_NONE };
 typedef struct dl_loss_options {
-    int reduction; /* enum sum_over_batch_size|sum|mean|none */
+    int reduction; /* one of the above; the first and the third are the same, as in Keras */
     char *name;
 } dl_loss_options; /* at the beginning of every loss's options */
 
@@ -180,7 +195,7 @@ typedef struct dl_loss_def {
     dl_tensor *(*call)(const dl_object *loss, dl_tensor *target, dl_tensor *prediction, dl_tensor **mask);
 } dl_loss_def;
 
-/* The reduced loss; sample_weight NULL or broadcastable to the losses of the samples. */
+/* The reduced loss (0 dimensions, or the samples' losses with reduction none); sample_weight NULL or broadcastable to the losses of the samples. */
 DL_API dl_tensor *dl_loss(dl_object *loss, dl_tensor *target, dl_tensor *prediction, dl_tensor *sample_weight);
 
 typedef struct dl_metric_def {
@@ -193,9 +208,14 @@ typedef struct dl_metric_def {
     double (*result)(const dl_object *metric, const double *sums);
 } dl_metric_def;
 
+/* At the beginning of every metric's options. A metric made from a short name ("mse") may be given it as its name. */
+typedef struct dl_metric_options {
+    char *name;
+} dl_metric_options;
+
 typedef struct dl_metric {
     dl_object object;
-    char *name;
+    const char *name; /* the options' */
     int64_t size;
     double *sums;    /* of the whole steps so far */
     double *pending; /* of the step under way */
@@ -214,7 +234,7 @@ typedef struct dl_schedule_def {
 
 /* The options that every optimizer has, at the beginning of its options struct. */
 typedef struct dl_optimizer_options {
-    dl_alternative learning_rate; /* a number or a schedule */
+    dl_alternative learning_rate; /* which 0: a number (as.real), 1: a schedule (as.object) */
     double weight_decay;          /* NaN: none */
     double clipnorm, clipvalue, global_clipnorm; /* NaN: none */
     char *name;
@@ -228,16 +248,19 @@ typedef struct dl_update {
     int64_t count;
     void *value;
     const void *grad;
-    void *const *slots;
+    void *const *slots; /* in the order of the definition's names; NULL where these options need none */
     double learning_rate;
-    double grad_scale; /* from clipping by norm; 1: as it is */
-    int64_t iteration; /* of this update, from 1 */
+    double weight_decay; /* value -= value * weight_decay * learning_rate comes first; 0: none */
+    double grad_scale;   /* from clipping by norm; 1: as it is */
+    int64_t iteration;   /* of this update, from 1 */
 } dl_update;
 
 typedef struct dl_optimizer_def {
     dl_definition definition;
     const char *slots; /* names of the state kept for each variable: "momentum velocity" */
-    /* Updates value and slots in one sweep; allocates nothing, cannot fail. */
+    /* False if these options do without the slot. NULL: all are needed. */
+    bool (*needs_slot)(const void *options, int slot);
+    /* Updates value and slots in one sweep; allocates nothing, polls nothing, cannot fail. */
     void (*update)(const dl_update *update);
 } dl_optimizer_def;
 
@@ -247,10 +270,17 @@ typedef struct dl_optimizer dl_optimizer;
 DL_API dl_status dl_optimizer_step(dl_optimizer *optimizer, dl_tensor *const *variables, int64_t count);
 DL_API dl_status dl_zero_grad(dl_tensor *const *variables, int64_t count);
 DL_API double dl_optimizer_learning_rate(const dl_optimizer *optimizer);
-DL_API dl_status dl_optimizer_set_learning_rate(dl_optimizer *optimizer, double rate);
+DL_API dl_status dl_optimizer_set_learning_rate(dl_optimizer *optimizer, double rate); /* DL_STATE with a schedule */
 DL_API int64_t dl_optimizer_iterations(const dl_optimizer *optimizer);
+DL_API void dl_optimizer_set_iterations(dl_optimizer *optimizer, int64_t iterations);
+/* The state kept for a variable, for saving: the slot'th tensor and its name; made (zeros) if the variable is new.
+ * Borrowed. *name NULL (and NULL) past the last slot; NULL with *name set where these options need none or on failure. */
+DL_API dl_tensor *dl_optimizer_slot(dl_optimizer *optimizer, dl_tensor *variable, int slot, const char **name);
 
-/* ---- models ---------------------------------------------------------------------------------------------------- */
+/* ---- models ---------------------------------------------------------------------------------------------------- *
+ *
+ * Sequential and Functional hold a graph of layers. What is below dl_compile works for every layer, so a layer written
+ * by a host with layers inside is trained, asked and saved the same way. */
 
 /* A place in a graph of layers: output `output` of one call of a layer, or an input. Counted with its graph node. */
 typedef struct dl_symbol dl_symbol;
@@ -274,7 +304,9 @@ DL_API const dl_spec *dl_model_output_spec(const dl_model *model, int k);
 DL_API const char *dl_model_output_name(const dl_model *model, int k);
 
 /* losses[k] for output k (NULL: no loss), with weights (NULL: 1). metrics for output k: metric_counts[k] of them in one
- * list after another; the names "accuracy" and "acc" are resolved by the loss and the shapes as Keras does. */
+ * list after another (NULL: none); the metrics "accuracy" and "acc" (not Accuracy) choose by the shapes as Keras does.
+ * There are as many entries as the model has outputs; a Sequential that is not built yet has one. References are taken;
+ * a metric holds its sums, so give each model its own. */
 typedef struct dl_compile {
     size_t struct_size;
     dl_optimizer *optimizer;
@@ -288,7 +320,8 @@ DL_API dl_optimizer *dl_model_optimizer(dl_model *model); /* borrowed; NULL befo
 
 /* One whole training step: forward, losses, backward, clipping; then the commit, which changes weights, optimizer
  * state, statistics, random streams and metrics together. On any failure the model is as it was.
- * x[], y[] for the inputs and outputs; weights[] NULL or per-sample weights per output. */
+ * x[], y[] for the inputs and outputs (y[k] may be NULL where there is no loss); weights NULL, or per-sample weights of
+ * each output, NULL where there are none. */
 DL_API dl_status dl_model_train_batch(dl_model *model, dl_tensor *const *x, dl_tensor *const *y,
                                       dl_tensor *const *weights);
 /* Forward, losses and metrics only. */
@@ -307,10 +340,11 @@ DL_API dl_status dl_model_predict(dl_model *model, dl_tensor *const *x, int inpu
 DL_API dl_status dl_model_save(dl_model *model, const char *path, const dl_value *extra);
 DL_API dl_status dl_model_load(dl_context *context, const char *path, dl_model **out, dl_value *extra);
 DL_API dl_status dl_model_save_weights(dl_model *model, const char *path);
-/* by_name: layers that the file lacks or whose shapes differ keep their weights; else all must match. */
+/* Weights of the file that the model has. by_name: layers that the file lacks or whose shapes differ keep their
+ * weights; else all must match. */
 DL_API dl_status dl_model_load_weights(dl_model *model, const char *path, bool by_name);
 /* The architecture as a map, and back (weights initialized anew). */
-DL_API dl_status dl_model_to_config(dl_model *model, dl_value *out);
+DL_API dl_status dl_model_to_config(const dl_model *model, dl_value *out);
 DL_API dl_status dl_model_from_config(dl_context *context, const dl_value *config, dl_model **out);
 
 #ifdef __cplusplus

@@ -1,0 +1,391 @@
+/* dlua/layers.h: what is registered of each family in dlua/nn.h, and the options of each. Keras's names, order and
+ * defaults. To add a layer: its definition in one file, its row in the table here.
+ *
+ *      dl_dense_options options;
+ *      dl_options_init(&dl_layer_dense.definition, &options, sizeof options);
+ *      options.units = 10;
+ *      dl_layer_create(context, "Dense", &options, &layer);
+ *      dl_options_clear(&dl_layer_dense.definition, &options);
+ */
+#ifndef DLUA_LAYERS_H
+#define DLUA_LAYERS_H
+
+#include "dlua/nn.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- the registry: X(name) for each definition dl_FAMILY_name --------------------------------------------------- */
+
+#define DL_LAYER_TABLE(X)                                                                                              \
+    X(input)                                                                                                           \
+    X(dense)                                                                                                           \
+    X(conv2d)                                                                                                          \
+    X(max_pooling2d)                                                                                                   \
+    X(average_pooling2d)                                                                                               \
+    X(global_average_pooling2d)                                                                                        \
+    X(global_max_pooling2d)                                                                                            \
+    X(flatten)                                                                                                         \
+    X(reshape)                                                                                                         \
+    X(activation)                                                                                                      \
+    X(relu)                                                                                                            \
+    X(leaky_relu)                                                                                                      \
+    X(elu)                                                                                                             \
+    X(prelu)                                                                                                           \
+    X(softmax)                                                                                                         \
+    X(dropout)                                                                                                         \
+    X(batch_normalization)                                                                                             \
+    X(sequential)                                                                                                      \
+    X(functional)
+
+#define DL_ACTIVATION_TABLE(X)                                                                                         \
+    X(linear)                                                                                                          \
+    X(relu)                                                                                                            \
+    X(relu6)                                                                                                           \
+    X(leaky_relu)                                                                                                      \
+    X(elu)                                                                                                             \
+    X(selu)                                                                                                            \
+    X(celu)                                                                                                            \
+    X(gelu)                                                                                                            \
+    X(silu)                                                                                                            \
+    X(mish)                                                                                                            \
+    X(softplus)                                                                                                        \
+    X(softsign)                                                                                                        \
+    X(sigmoid)                                                                                                         \
+    X(hard_sigmoid)                                                                                                    \
+    X(hard_silu)                                                                                                       \
+    X(hard_tanh)                                                                                                       \
+    X(tanh)                                                                                                            \
+    X(softmax)                                                                                                         \
+    X(log_softmax)                                                                                                     \
+    X(log_sigmoid)                                                                                                     \
+    X(exponential)                                                                                                     \
+    X(soft_shrink)                                                                                                     \
+    X(hard_shrink)                                                                                                     \
+    X(tanh_shrink)                                                                                                     \
+    X(threshold)                                                                                                       \
+    X(squareplus)                                                                                                      \
+    X(sparse_plus)                                                                                                     \
+    X(sparse_sigmoid)                                                                                                  \
+    X(sparsemax)                                                                                                       \
+    X(glu)
+
+#define DL_INITIALIZER_TABLE(X)                                                                                        \
+    X(zeros)                                                                                                           \
+    X(ones)                                                                                                            \
+    X(constant)                                                                                                        \
+    X(identity)                                                                                                        \
+    X(random_normal)                                                                                                   \
+    X(random_uniform)                                                                                                  \
+    X(truncated_normal)                                                                                                \
+    X(variance_scaling)                                                                                                \
+    X(glorot_uniform)                                                                                                  \
+    X(glorot_normal)                                                                                                   \
+    X(he_uniform)                                                                                                      \
+    X(he_normal)                                                                                                       \
+    X(lecun_uniform)                                                                                                   \
+    X(lecun_normal)                                                                                                    \
+    X(orthogonal)
+
+#define DL_REGULARIZER_TABLE(X)                                                                                        \
+    X(l1)                                                                                                              \
+    X(l2)                                                                                                              \
+    X(l1_l2)
+
+#define DL_LOSS_TABLE(X)                                                                                               \
+    X(mean_squared_error)                                                                                              \
+    X(mean_absolute_error)                                                                                             \
+    X(huber)                                                                                                           \
+    X(binary_crossentropy)                                                                                             \
+    X(categorical_crossentropy)                                                                                        \
+    X(sparse_categorical_crossentropy)
+
+#define DL_METRIC_TABLE(X)                                                                                             \
+    X(mean)                                                                                                            \
+    X(auto_accuracy)                                                                                                   \
+    X(auto_acc)                                                                                                        \
+    X(accuracy)                                                                                                        \
+    X(binary_accuracy)                                                                                                 \
+    X(categorical_accuracy)                                                                                            \
+    X(sparse_categorical_accuracy)                                                                                     \
+    X(top_k_categorical_accuracy)                                                                                      \
+    X(sparse_top_k_categorical_accuracy)                                                                               \
+    X(mean_squared_error)                                                                                              \
+    X(mean_absolute_error)                                                                                             \
+    X(binary_crossentropy)                                                                                             \
+    X(categorical_crossentropy)                                                                                        \
+    X(sparse_categorical_crossentropy)
+
+#define DL_OPTIMIZER_TABLE(X)                                                                                          \
+    X(sgd)                                                                                                             \
+    X(adam)                                                                                                            \
+    X(adamw)                                                                                                           \
+    X(rmsprop)
+
+#define DL_SCHEDULE_TABLE(X) X(exponential_decay)
+
+#define X(name) DL_API extern const dl_layer_def dl_layer_##name;
+DL_LAYER_TABLE(X)
+#undef X
+#define X(name) DL_API extern const dl_activation_def dl_activation_##name;
+DL_ACTIVATION_TABLE(X)
+#undef X
+#define X(name) DL_API extern const dl_initializer_def dl_initializer_##name;
+DL_INITIALIZER_TABLE(X)
+#undef X
+#define X(name) DL_API extern const dl_regularizer_def dl_regularizer_##name;
+DL_REGULARIZER_TABLE(X)
+#undef X
+#define X(name) DL_API extern const dl_loss_def dl_loss_##name;
+DL_LOSS_TABLE(X)
+#undef X
+#define X(name) DL_API extern const dl_metric_def dl_metric_##name;
+DL_METRIC_TABLE(X)
+#undef X
+#define X(name) DL_API extern const dl_optimizer_def dl_optimizer_##name;
+DL_OPTIMIZER_TABLE(X)
+#undef X
+#define X(name) DL_API extern const dl_schedule_def dl_schedule_##name;
+DL_SCHEDULE_TABLE(X)
+#undef X
+
+/* ---- layers ---------------------------------------------------------------------------------------------------- */
+
+typedef struct dl_input_options {
+    dl_layer_options layer;
+    dl_ints shape;      /* without the batch; DL_NONE where a size is free */
+    int64_t batch_size; /* DL_NONE: free */
+    int dtype;          /* a dl_dtype */
+} dl_input_options;
+
+typedef struct dl_dense_options {
+    dl_layer_options layer;
+    int64_t units;
+    dl_object *activation; /* NULL: linear */
+    bool use_bias;
+    dl_object *kernel_initializer, *bias_initializer;
+    dl_object *kernel_regularizer, *bias_regularizer, *activity_regularizer; /* NULL: none */
+} dl_dense_options;
+
+enum { DL_LAYER_PADDING_VALID, DL_LAYER_PADDING_SAME };
+
+typedef struct dl_conv2d_layer_options {
+    dl_layer_options layer;
+    int64_t filters;
+    dl_ints kernel_size, strides; /* {height, width} */
+    int padding;                  /* DL_LAYER_PADDING_VALID or _SAME */
+    char *data_format;            /* "channels_last" or NULL */
+    dl_ints dilation_rate;
+    int64_t groups;
+    dl_object *activation;
+    bool use_bias;
+    dl_object *kernel_initializer, *bias_initializer;
+    dl_object *kernel_regularizer, *bias_regularizer, *activity_regularizer;
+} dl_conv2d_layer_options;
+
+typedef struct dl_pooling2d_options {
+    dl_layer_options layer;
+    dl_ints pool_size, strides; /* strides count 0: as pool_size */
+    int padding;
+    char *data_format;
+} dl_pooling2d_options;
+
+typedef struct dl_global_pooling2d_options {
+    dl_layer_options layer;
+    char *data_format;
+    bool keepdims;
+} dl_global_pooling2d_options;
+
+typedef struct dl_flatten_layer_options {
+    dl_layer_options layer;
+    char *data_format;
+} dl_flatten_layer_options;
+
+typedef struct dl_reshape_layer_options {
+    dl_layer_options layer;
+    dl_ints target_shape; /* without the batch; one may be -1 */
+} dl_reshape_layer_options;
+
+typedef struct dl_activation_layer_options {
+    dl_layer_options layer;
+    dl_object *activation;
+} dl_activation_layer_options;
+
+typedef struct dl_relu_layer_options {
+    dl_layer_options layer;
+    double max_value; /* NaN: none */
+    double negative_slope, threshold;
+} dl_relu_layer_options;
+
+typedef struct dl_leaky_relu_layer_options {
+    dl_layer_options layer;
+    double negative_slope;
+} dl_leaky_relu_layer_options;
+
+typedef struct dl_elu_layer_options {
+    dl_layer_options layer;
+    double alpha;
+} dl_elu_layer_options;
+
+typedef struct dl_prelu_options {
+    dl_layer_options layer;
+    dl_object *alpha_initializer, *alpha_regularizer;
+    dl_ints shared_axes; /* from 0, the batch counted; count 0: none */
+} dl_prelu_options;
+
+typedef struct dl_softmax_layer_options {
+    dl_layer_options layer;
+    int64_t axis;
+} dl_softmax_layer_options;
+
+typedef struct dl_dropout_layer_options {
+    dl_layer_options layer;
+    double rate;
+    int64_t seed; /* DL_NONE: a stream of the context's */
+} dl_dropout_layer_options;
+
+typedef struct dl_batch_normalization_options {
+    dl_layer_options layer;
+    int64_t axis;
+    double momentum, epsilon;
+    bool center, scale;
+    dl_object *beta_initializer, *gamma_initializer, *moving_mean_initializer, *moving_variance_initializer;
+    dl_object *beta_regularizer, *gamma_regularizer;
+} dl_batch_normalization_options;
+
+typedef struct dl_sequential_options {
+    dl_layer_options layer;
+    dl_objects layers;
+} dl_sequential_options;
+
+/* A graph of layer calls. `nodes` is a list with one entry a call, in order of computation: {layer, {{node, output},
+ * ...}} counted from 0; `inputs` lists the nodes of the InputLayers in order, `outputs` pairs {node, output}. */
+typedef struct dl_functional_options {
+    dl_layer_options layer;
+    dl_objects layers;
+    dl_value nodes, inputs, outputs;
+} dl_functional_options;
+
+/* ---- activations ----------------------------------------------------------------------------------------------- */
+
+typedef struct dl_no_options {
+    char unused;
+} dl_no_options; /* of what has none */
+typedef struct dl_relu_options {
+    double negative_slope, max_value, threshold; /* max_value NaN: none */
+} dl_relu_options;
+typedef struct dl_slope_options {
+    double negative_slope;
+} dl_slope_options;
+typedef struct dl_alpha_options {
+    double alpha;
+} dl_alpha_options;
+typedef struct dl_gelu_options {
+    bool approximate;
+} dl_gelu_options;
+typedef struct dl_axis_options {
+    int64_t axis;
+} dl_axis_options;
+typedef struct dl_shrink_options {
+    double threshold;
+} dl_shrink_options;
+typedef struct dl_threshold_options {
+    double threshold, default_value;
+} dl_threshold_options;
+typedef struct dl_squareplus_options {
+    double b;
+} dl_squareplus_options;
+
+/* ---- initializers and regularizers ------------------------------------------------------------------------------ */
+
+typedef struct dl_constant_options {
+    double value;
+} dl_constant_options;
+typedef struct dl_random_normal_options {
+    double mean, stddev;
+    int64_t seed; /* DL_NONE: drawn from the layer's stream; else the same numbers every time */
+} dl_random_normal_options; /* random_normal, truncated_normal */
+typedef struct dl_random_uniform_options {
+    double minval, maxval;
+    int64_t seed;
+} dl_random_uniform_options;
+enum { DL_FAN_IN, DL_FAN_OUT, DL_FAN_AVG };
+enum { DL_VARIANCE_TRUNCATED_NORMAL, DL_VARIANCE_UNTRUNCATED_NORMAL, DL_VARIANCE_UNIFORM };
+typedef struct dl_variance_scaling_options {
+    double scale;
+    int mode;         /* DL_FAN_IN ... */
+    int distribution; /* DL_VARIANCE_TRUNCATED_NORMAL ... */
+    int64_t seed;
+} dl_variance_scaling_options;
+typedef struct dl_seed_options {
+    int64_t seed;
+} dl_seed_options; /* glorot, he, lecun */
+typedef struct dl_gain_options {
+    double gain;
+    int64_t seed; /* orthogonal only */
+} dl_gain_options; /* identity, orthogonal */
+typedef struct dl_l1_l2_options {
+    double l1, l2;
+} dl_l1_l2_options; /* l1, l2, l1_l2 */
+
+/* ---- losses and metrics ---------------------------------------------------------------------------------------- */
+
+typedef struct dl_huber_options {
+    dl_loss_options loss;
+    double delta;
+} dl_huber_options;
+typedef struct dl_crossentropy_options {
+    dl_loss_options loss;
+    bool from_logits;
+    double label_smoothing; /* binary and categorical */
+    int64_t ignore_class;   /* sparse: DL_NONE: none */
+    int64_t axis;
+} dl_crossentropy_options; /* binary, categorical, sparse_categorical */
+
+typedef struct dl_binary_accuracy_options {
+    dl_metric_options metric;
+    double threshold;
+} dl_binary_accuracy_options;
+typedef struct dl_top_k_options {
+    dl_metric_options metric;
+    int64_t k;
+} dl_top_k_options;
+typedef struct dl_crossentropy_metric_options {
+    dl_metric_options metric;
+    bool from_logits;
+    double label_smoothing;
+    int64_t ignore_class;
+    int64_t axis;
+} dl_crossentropy_metric_options;
+
+/* ---- optimizers and schedules ---------------------------------------------------------------------------------- */
+
+typedef struct dl_sgd_options {
+    dl_optimizer_options optimizer;
+    double momentum;
+    bool nesterov;
+} dl_sgd_options;
+typedef struct dl_adam_options {
+    dl_optimizer_options optimizer;
+    double beta_1, beta_2, epsilon;
+    bool amsgrad;
+} dl_adam_options; /* adam, adamw */
+typedef struct dl_rmsprop_options {
+    dl_optimizer_options optimizer;
+    double rho, momentum, epsilon;
+    bool centered;
+} dl_rmsprop_options;
+
+typedef struct dl_exponential_decay_options {
+    double initial_learning_rate;
+    int64_t decay_steps;
+    double decay_rate;
+    bool staircase;
+    char *name;
+} dl_exponential_decay_options;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
