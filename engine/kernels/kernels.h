@@ -37,7 +37,7 @@ typedef struct dl_kernels {
 } dl_kernels;
 
 #ifdef DL_ISA
-#define X(name, arguments) dl_status DL_KERNEL(name) arguments;
+#define X(name, arguments) dl_status DL_KERNEL(name) arguments __attribute__((weak));
 DL_KERNEL_ROWS(X)
 #undef X
 #endif
