@@ -5,8 +5,9 @@
 /* X(name, parameters, formula, domain, value, gradient_a, gradient_b, help)
  *
  * value, gradient_a and gradient_b are expressions in a, b, the gradient g of the result, and parameters p0, p1; R is
- * the element type and m_exp(x) and its like its functions (isa/math.h). parameters is a list in parentheses: P(name, default, minimum, maximum, flags, help) ... in the order p0, p1, which a
- * user of the table defines as it needs (see unary_rows.h). Integers have the rows of DL_BINARY_INTEGER_ROWS only. */
+ * the element type and m_exp(x) and its like its functions (isa/math.h). parameters is a list in parentheses: P(name,
+ * default, minimum, maximum, flags, help) ... in the order p0, p1, which a user of the table defines as it needs (see
+ * unary_rows.h). Integers have the rows of DL_BINARY_INTEGER_ROWS only. */
 #define DL_BINARY_ROWS(X)                                                                                              \
     X(add, (), "a + b", "", a + b, g, g, "sum")                                                                        \
     X(sub, (), "a - b", "", a - b, g, -g, "difference")                                                                \

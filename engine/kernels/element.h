@@ -9,8 +9,8 @@
 #include "kernels/binary_rows.h"
 #include "kernels/unary_rows.h"
 
-/* The types of elements, X(NAME, C type), in the order of dl_dtype (the tensor layer asserts it). A boolean is a byte of
- * 0 or 1. */
+/* The types of elements, X(NAME, C type), in the order of dl_dtype (the tensor layer asserts it). A boolean is a
+ * byte of 0 or 1. */
 #define DL_ELEMENT_TABLE(X)                                                                                            \
     X(FLOAT32, float)                                                                                                  \
     X(FLOAT64, double)                                                                                                 \
