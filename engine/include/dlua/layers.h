@@ -272,36 +272,36 @@ typedef struct dl_functional_options {
 typedef struct dl_no_options {
     char unused;
 } dl_no_options; /* of what has none */
-typedef struct dl_relu_options {
+typedef struct dl_relu_activation_options {
     double negative_slope, max_value, threshold; /* max_value NaN: none */
-} dl_relu_options;
-typedef struct dl_slope_options {
+} dl_relu_activation_options;
+typedef struct dl_slope_activation_options {
     double negative_slope;
-} dl_slope_options;
-typedef struct dl_alpha_options {
+} dl_slope_activation_options;
+typedef struct dl_alpha_activation_options {
     double alpha;
-} dl_alpha_options;
-typedef struct dl_gelu_options {
+} dl_alpha_activation_options;
+typedef struct dl_gelu_activation_options {
     bool approximate;
-} dl_gelu_options;
-typedef struct dl_axis_options {
+} dl_gelu_activation_options;
+typedef struct dl_axis_activation_options {
     int64_t axis;
-} dl_axis_options;
-typedef struct dl_shrink_options {
+} dl_axis_activation_options;
+typedef struct dl_shrink_activation_options {
     double threshold;
-} dl_shrink_options;
-typedef struct dl_threshold_options {
+} dl_shrink_activation_options;
+typedef struct dl_threshold_activation_options {
     double threshold, default_value;
-} dl_threshold_options;
-typedef struct dl_squareplus_options {
+} dl_threshold_activation_options;
+typedef struct dl_squareplus_activation_options {
     double b;
-} dl_squareplus_options;
+} dl_squareplus_activation_options;
 
 /* ---- initializers and regularizers ------------------------------------------------------------------------------ */
 
-typedef struct dl_constant_options {
+typedef struct dl_constant_initializer_options {
     double value;
-} dl_constant_options;
+} dl_constant_initializer_options;
 typedef struct dl_random_normal_options {
     double mean, stddev;
     int64_t seed; /* DL_NONE: drawn from the layer's stream; else the same numbers every time */
@@ -318,23 +318,23 @@ typedef struct dl_variance_scaling_options {
     int distribution; /* DL_VARIANCE_TRUNCATED_NORMAL ... */
     int64_t seed;
 } dl_variance_scaling_options;
-typedef struct dl_seed_options {
+typedef struct dl_seed_initializer_options {
     int64_t seed;
-} dl_seed_options; /* glorot, he, lecun */
-typedef struct dl_gain_options {
+} dl_seed_initializer_options; /* glorot, he, lecun */
+typedef struct dl_gain_initializer_options {
     double gain;
     int64_t seed; /* orthogonal only */
-} dl_gain_options; /* identity, orthogonal */
+} dl_gain_initializer_options; /* identity, orthogonal */
 typedef struct dl_l1_l2_options {
     double l1, l2;
 } dl_l1_l2_options; /* l1, l2, l1_l2 */
 
 /* ---- losses and metrics ---------------------------------------------------------------------------------------- */
 
-typedef struct dl_huber_options {
+typedef struct dl_huber_loss_class_options {
     dl_loss_options loss;
     double delta;
-} dl_huber_options;
+} dl_huber_loss_class_options;
 typedef struct dl_crossentropy_options {
     dl_loss_options loss;
     bool from_logits;

@@ -158,8 +158,8 @@ DL_API void dl_layer_set_trainable(dl_layer *layer, bool trainable);
 
 typedef struct dl_activation_def {
     dl_definition definition;
-    /* activation NULL stands for linear in dl_activate. */
-    dl_tensor *(*call)(const dl_object *activation, dl_tensor *x);
+    const char *op; /* the operation that computes it; options of the same names are passed on. NULL: see call */
+    dl_tensor *(*call)(const dl_object *activation, dl_tensor *x); /* where there is no such operation */
 } dl_activation_def;
 
 /* y = activation(x); keeps x as the logits of a softmax or sigmoid, for losses. NULL activation: x itself. */
@@ -241,7 +241,7 @@ typedef struct dl_optimizer_options {
 } dl_optimizer_options;
 
 /* One variable's update: everything contiguous, of one dtype. */
-typedef struct dl_update {
+typedef struct dl_variable_update {
     dl_context *context;
     const void *options;
     dl_dtype dtype;
@@ -252,8 +252,9 @@ typedef struct dl_update {
     double learning_rate;
     double weight_decay; /* value -= value * weight_decay * learning_rate comes first; 0: none */
     double grad_scale;   /* from clipping by norm; 1: as it is */
+    double clip_value;   /* each element of the scaled gradient is kept in -clip_value .. clip_value; may be infinite */
     int64_t iteration;   /* of this update, from 1 */
-} dl_update;
+} dl_variable_update;
 
 typedef struct dl_optimizer_def {
     dl_definition definition;
@@ -261,7 +262,7 @@ typedef struct dl_optimizer_def {
     /* False if these options do without the slot. NULL: all are needed. */
     bool (*needs_slot)(const void *options, int slot);
     /* Updates value and slots in one sweep; allocates nothing, polls nothing, cannot fail. */
-    void (*update)(const dl_update *update);
+    void (*update)(const dl_variable_update *update);
 } dl_optimizer_def;
 
 typedef struct dl_optimizer dl_optimizer;
