@@ -21,12 +21,14 @@ struct dl_op_call {
     const void *options;
     dl_tensor *const *in;
     int inputs;
-    dl_tensor *out[DL_MAX_OUTPUTS]; /* set by forward with dl_call_output or a view */
+    dl_tensor *out[DL_MAX_OUTPUTS]; /* set by forward with dl_call_output or dl_call_set */
     dl_node *node;                  /* NULL: no gradient is wanted */
 };
 
 /* Makes output i: contiguous, contents undefined. NULL without memory. */
 dl_tensor *dl_call_output(dl_op_call *call, int i, dl_dtype dtype, int dims, const int64_t *shape);
+/* Takes a new reference to tensor (a view, or what a composition of ops has made) as output i. NULL passes a failure on. */
+dl_status dl_call_set(dl_op_call *call, int i, dl_tensor *tensor);
 /* True if input i needs its gradient (then forward may save for it). */
 bool dl_call_needs(const dl_op_call *call, int i);
 /* Keeps an alias of tensor for backward, as saved[slot]. Nothing is kept when no gradient is wanted. Inputs and outputs
@@ -62,7 +64,7 @@ dl_tensor *dl_gradient_new(dl_op_gradient *gradient, int i);
 /* Sums `tensor` over the dimensions in which `shape` is broadcast; new reference in no scope. */
 dl_tensor *dl_sum_to_shape(dl_tensor *tensor, int dims, const int64_t *shape);
 
-/* Ends a leaf's place in the graph (called by dl_release when the leaf goes). */
+/* Gives a reference to a node back; frees what no tensor reaches any more, without recursion. */
 void dl_node_release(dl_node *node);
 
 #endif

@@ -13,8 +13,13 @@
 
 #include "base/base.h"
 #include "dlua/tensor.h"
+#include "kernels/element.h"
 
+/* The beginning of a node of the graph, which the autograd layer above defines: all that a tensor needs of it. */
 typedef struct dl_node dl_node;
+typedef struct dl_node_base {
+    void (*release)(dl_node *node);
+} dl_node_base;
 
 typedef struct dl_storage {
     atomic_int references;
@@ -41,10 +46,12 @@ struct dl_tensor {
     int output;        /* which output of the node */
     dl_tensor *grad;   /* counted */
     dl_tensor *logits; /* counted: what a softmax or sigmoid activation was given, for stable losses; or NULL */
+    bool view;         /* made by dl_tensor_view: another tensor may name the same elements */
+    uint32_t viewed;   /* the storage's version when the view was made */
 };
 
-/* A view of the same storage; no graph. Makes a new reference outside every scope unless `scoped`. */
-dl_tensor *dl_tensor_view(dl_tensor *of, int dims, const int64_t *shape, const int64_t *strides, int64_t offset);
+/* A view of the same storage, outside the graph and in no scope. */
+dl_tensor *dl_tensor_view(const dl_tensor *of, int dims, const int64_t *shape, const int64_t *strides, int64_t offset);
 /* Same storage, shape and strides, no graph, never in a scope: for what the graph saves. */
 dl_tensor *dl_tensor_alias(const dl_tensor *of);
 /* A tensor that no scope owns (weights, gradients, states): as dl_empty otherwise. */
@@ -58,6 +65,12 @@ dl_tensor *dl_tensor_cast(dl_tensor *tensor, dl_dtype dtype);
 /* Copies elements of `from` (broadcast to the shape of `to`, converted) into `to`; bumps its version. */
 dl_status dl_tensor_copy(dl_tensor *to, const dl_tensor *from);
 dl_status dl_tensor_fill(dl_tensor *to, double value);
+/* out = a + b; all contiguous, of one shape and dtype. */
+dl_status dl_tensor_add_into(dl_tensor *out, const dl_tensor *a, const dl_tensor *b);
+/* The sum of a float tensor over the dimensions that are marked, which stay as 1; a new reference in no scope. */
+dl_tensor *dl_tensor_sum(dl_tensor *tensor, const bool *reduced);
+/* False if a float tensor has a NaN or infinite value. */
+bool dl_tensor_is_finite(const dl_tensor *tensor);
 bool dl_shape_equal(int dims_a, const int64_t *a, int dims_b, const int64_t *b);
 bool dl_tensor_same_shape(const dl_tensor *a, const dl_tensor *b);
 /* Row-major strides; returns the number of elements, or -1 if it overflows. */
@@ -67,25 +80,20 @@ dl_status dl_shape_broadcast(int dims_a, const int64_t *a, int dims_b, const int
 /* Makes dim (maybe negative) 0 .. dims-1, or DL_INVALID. The message speaks of positions as Lua counts them. */
 dl_status dl_dim_normalize(int64_t dim, int dims, int *out);
 
-/* Walks up to 4 tensors of one shape (after broadcasting strides to 0) as a few long inner loops: merges dimensions
- * that are contiguous in all of them. See dl_walk_begin. */
-#define DL_WALK_MAX 4
-typedef struct dl_walk {
-    int count;
-    int dims;
-    int64_t shape[DL_MAX_DIMS];
-    int64_t strides[DL_WALK_MAX][DL_MAX_DIMS]; /* in elements */
-    int64_t inner;                             /* length of the inner loop */
-    int64_t step[DL_WALK_MAX];                 /* strides of the inner loop */
-    int64_t outer;                             /* number of inner loops */
-} dl_walk;
-
-/* strides[t] has `dims` entries for each of `count` tensors, all over `shape`. */
-void dl_walk_begin(dl_walk *walk, int count, int dims, const int64_t *shape, const int64_t *const *strides);
-/* Offsets (in elements) of the outer-th inner loop. */
-void dl_walk_offsets(const dl_walk *walk, int64_t outer, int64_t *offsets);
+/* The loop of an element-wise kernel over `shape` for the tensors in the order of the kernel's pointers, each broadcast
+ * to the shape. Pointers are dl_tensor_data of each. */
+void dl_tensor_loop(dl_loop *loop, int dims, const int64_t *shape, const dl_tensor *const *tensors, int count);
 /* The strides of a tensor broadcast to a shape: 0 where it repeats. */
 void dl_broadcast_strides(const dl_tensor *tensor, int dims, const int64_t *shape, int64_t *strides);
+
+/* The element at an offset (in elements, of the storage) as a real or whole number; floats are cut towards zero. */
+double dl_read_real(const dl_tensor *tensor, int64_t offset);
+int64_t dl_read_int(const dl_tensor *tensor, int64_t offset);
+
+/* The same type for the kernels. */
+static inline dl_element dl_element_of(const dl_tensor *tensor) {
+    return (dl_element)tensor->dtype;
+}
 
 #define DL_DATA(tensor, type) ((type *)dl_tensor_data(tensor))
 
