@@ -5,8 +5,8 @@
 /* X(name, parameters, formula, domain, value, gradient_a, gradient_b, help)
  *
  * value, gradient_a and gradient_b are expressions in a, b, the gradient g of the result, and parameters p0, p1; R is
- * the element type and m_exp(x) and its like its functions (isa/math.h). parameters is a list in parentheses: P(name,
- * default, minimum, maximum, flags, help) ... in the order p0, p1, which a user of the table defines as it needs (see
+ * the element type and m_exp(x) and its like its functions (isa/math.h). parameters is a list in parentheses: P0(name,
+ * default, minimum, maximum, flags, help), P1(...), which a user of the table defines as it needs (see
  * unary_rows.h). Integers have the rows of DL_BINARY_INTEGER_ROWS only. */
 #define DL_BINARY_ROWS(X)                                                                                              \
     X(add, (), "a + b", "", a + b, g, g, "sum")                                                                        \
@@ -30,15 +30,15 @@
       "square of the difference")                                                                                      \
     X(absolute_error, (), "|a - b|", "", m_abs(a - b), a > b ? g : a < b ? -g : (R)0, a > b ? -g : a < b ? g : (R)0,   \
       "size of the difference")                                                                                        \
-    X(huber_error, (P(delta, 1.0, 0.0, DL_HIGHEST, 0, "where the square becomes a line")),                             \
+    X(huber_error, (P0(delta, 1.0, 0.0, DL_HIGHEST, 0, "where the square becomes a line")),                            \
       "d = |a - b|: d^2 / 2 if d <= delta, else delta * (d - delta / 2)", "",                                          \
       m_abs(a - b) <= p0 ? (a - b) * (a - b) / 2 : p0 * (m_abs(a - b) - p0 / 2),                                       \
       g * (m_abs(a - b) <= p0 ? a - b : a > b ? p0 : -p0), -g * (m_abs(a - b) <= p0 ? a - b : a > b ? p0 : -p0),       \
       "Huber 1964")                                                                                                    \
-    X(binary_cross_entropy_logits, (), "max(a, 0) - a * b + log(1 + exp(-|a|))", "b in [0, 1]",                        \
+    X(binary_cross_entropy_logits_error, (), "max(a, 0) - a * b + log(1 + exp(-|a|))", "b in [0, 1]",                  \
       (a < 0 ? (R)0 : a) - a * b + m_softplus_tail(a), g * (m_sigmoid(a) - b), -g * a,                                 \
       "binary cross-entropy of the logit a against the target b")                                                      \
-    X(binary_cross_entropy, (), "-b * log(p) - (1 - b) * log(1 - p), p = a clipped to [1e-7, 1 - 1e-7]",               \
+    X(binary_cross_entropy_error, (), "-b * log(p) - (1 - b) * log(1 - p), p = a clipped to [1e-7, 1 - 1e-7]",         \
       "a, b in [0, 1]", m_binary_cross_entropy(a, b), g * m_binary_cross_entropy_gradient(a, b),                       \
       g * m_binary_cross_entropy_target_gradient(a), "binary cross-entropy of the probability a against the target b")
 

@@ -6,11 +6,9 @@
 /* X(name, needs, parameters, formula, domain, value, gradient, help)
  *
  * needs      what the gradient is written in: NOTHING, X or Y (the enum dl_unary_needs)
- * parameters a list in parentheses, empty or P(name, default, minimum, maximum, flags, help) ..., for p0 and p1 in the
- *            expressions. A user of the table defines P as it needs and takes the parentheses off with DL_ROW_LIST:
- *                #define P(name, ...) double name;
- *                typedef struct { size_t struct_size; DL_ROW_LIST parameters } dl_relu_options;
- *            flags are dl_field flags. Kernels take the values as `const double *parameters`, in order.
+ * parameters a list in parentheses, empty or P0(name, default, minimum, maximum, flags, help) and P1(...), for p0 and p1 in
+ *            the expressions. A user of the table defines P0 and P1 as it needs and takes the parentheses off with
+ *            DL_ROW_LIST; flags are dl_field flags. Kernels take the values as `const double *parameters`, in order.
  * domain     where the value is a real number; "" is everywhere
  * value      y as an expression in x; gradient: dx in g (the gradient of y) and x or y. R is the element type, m_exp(x)
  *            and its like are its functions (isa/math.h). Both must be free of jumps out, so that loops vectorize. */
@@ -34,11 +32,11 @@
     X(ceil, NOTHING, (), "smallest whole number >= x", "", m_ceil(x), (R)0, "rounded up")                              \
     X(round, NOTHING, (), "nearest whole number, halves to even", "", m_round(x), (R)0, "rounded")                     \
     X(trunc, NOTHING, (), "x without its fraction", "", m_trunc(x), (R)0, "rounded towards zero")                      \
-    X(clamp, X, (P(min, DL_LOWEST, DL_LOWEST, DL_HIGHEST, 0, "smallest result")                                        \
-                 P(max, DL_HIGHEST, DL_LOWEST, DL_HIGHEST, 0, "largest result")),                                      \
+    X(clamp, X, (P0(min, DL_LOWEST, DL_LOWEST, DL_HIGHEST, 0, "smallest result")                                       \
+                 P1(max, DL_HIGHEST, DL_LOWEST, DL_HIGHEST, 0, "largest result")),                                     \
       "min(max(x, min), max)", "", x < p0 ? (p0 > p1 ? p1 : p0) : x > p1 ? p1 : x, x < p0 ? (R)0 : x > p1 ? (R)0 : g,  \
       "kept within bounds; the gradient passes at the bounds themselves")                                              \
-    X(pow_scalar, X, (P(exponent, 1.0, DL_LOWEST, DL_HIGHEST, DL_REQUIRED, "the power")), "x^exponent",                \
+    X(pow_scalar, X, (P0(exponent, 1.0, DL_LOWEST, DL_HIGHEST, DL_REQUIRED, "the power")), "x^exponent",               \
       "x > 0, or a whole exponent", m_pow(x, p0), p0 == 0 ? (R)0 : g * p0 * m_pow(x, p0 - 1),                          \
       "power with a plain number as its exponent")
 
@@ -76,19 +74,19 @@
     X(relu, Y, (), "max(x, 0)", "", x < 0 ? (R)0 : x, y > 0 ? g : (R)0, "rectified linear unit")                       \
     X(relu6, Y, (), "min(max(x, 0), 6)", "", x < 0 ? (R)0 : x > 6 ? (R)6 : x, y > 0 && y < 6 ? g : (R)0,               \
       "rectified linear unit, at most 6")                                                                              \
-    X(leaky_relu, X, (P(negative_slope, 0.01, DL_LOWEST, DL_HIGHEST, 0, "slope where x < 0")),                         \
+    X(leaky_relu, X, (P0(negative_slope, 0.01, DL_LOWEST, DL_HIGHEST, 0, "slope where x < 0")),                        \
       "x if x > 0, else negative_slope * x", "", x > 0 ? x : p0 * x, x > 0 ? g : p0 * g, "leaky relu")                 \
-    X(elu, Y, (P(alpha, 1.0, 0.0, DL_HIGHEST, 0, "the limit for x -> -inf is -alpha")),                                \
+    X(elu, Y, (P0(alpha, 1.0, 0.0, DL_HIGHEST, 0, "the limit for x -> -inf is -alpha")),                               \
       "x if x > 0, else alpha * (e^x - 1)", "", x > 0 ? x : p0 * m_expm1(x), y > 0 ? g : g * (y + p0),                 \
       "exponential linear unit (Clevert et al. 2015)")                                                                 \
     X(selu, Y, (), "1.0507 * (x if x > 0, else 1.6733 * (e^x - 1))", "",                                               \
       x > 0 ? (R)1.0507009873554804934193349852946 * x : (R)1.7580993408473768599402175208123 * m_expm1(x),            \
       y > 0 ? g * (R)1.0507009873554804934193349852946 : g * (y + (R)1.7580993408473768599402175208123),               \
       "scaled exponential linear unit (Klambauer et al. 2017)")                                                        \
-    X(celu, Y, (P(alpha, 1.0, 0.0, DL_HIGHEST, DL_OPEN_MIN, "the limit for x -> -inf is -alpha")),                     \
+    X(celu, Y, (P0(alpha, 1.0, 0.0, DL_HIGHEST, DL_OPEN_MIN, "the limit for x -> -inf is -alpha")),                    \
       "max(x, 0) + min(0, alpha * (e^(x / alpha) - 1))", "", x > 0 ? x : p0 * m_expm1(x / p0),                         \
       y > 0 ? g : g * (y / p0 + 1), "continuously differentiable exponential linear unit (Barron 2017)")               \
-    X(gelu, X, (), "x * (1 + erf(x / sqrt(2))) / 2", "", m_gelu(x), g * m_gelu_slope(x),                               \
+    X(gelu_erf, X, (), "x * (1 + erf(x / sqrt(2))) / 2", "", m_gelu(x), g * m_gelu_slope(x),                           \
       "Gaussian error linear unit (Hendrycks and Gimpel 2016)")                                                        \
     X(gelu_tanh, X, (), "x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))) / 2", "", m_gelu_tanh(x),                 \
       g * m_gelu_tanh_slope(x), "Gaussian error linear unit, approximated by tanh")                                    \
@@ -107,18 +105,18 @@
     X(hard_tanh, X, (), "min(max(x, -1), 1)", "", x < -1 ? (R)-1 : x > 1 ? (R)1 : x,                                   \
       x > -1 && x < 1 ? g : (R)0, "tanh made of three lines")                                                          \
     X(tanh_shrink, X, (), "x - tanh(x)", "", x - m_tanh(x), g * (m_tanh(x) * m_tanh(x)), "what tanh takes away")       \
-    X(soft_shrink, Y, (P(threshold, 0.5, 0.0, DL_HIGHEST, 0, "how much is taken from |x|")),                           \
+    X(soft_shrink, Y, (P0(threshold, 0.5, 0.0, DL_HIGHEST, 0, "how much is taken from |x|")),                          \
       "x - threshold if x > threshold, x + threshold if x < -threshold, else 0", "",                                   \
       x > p0 ? x - p0 : x < -p0 ? x + p0 : x * 0, y != 0 ? g : (R)0, "soft threshold")                                 \
-    X(hard_shrink, X, (P(threshold, 0.5, 0.0, DL_HIGHEST, 0, "largest |x| that becomes 0")),                           \
+    X(hard_shrink, X, (P0(threshold, 0.5, 0.0, DL_HIGHEST, 0, "largest |x| that becomes 0")),                          \
       "x if |x| > threshold, else 0", "", m_abs(x) <= p0 ? (R)0 : x, m_abs(x) <= p0 ? (R)0 : g, "hard threshold")      \
-    X(threshold, X, (P(threshold, 0.0, DL_LOWEST, DL_HIGHEST, DL_REQUIRED, "largest x that is replaced")               \
-                     P(default_value, 0.0, DL_LOWEST, DL_HIGHEST, DL_REQUIRED, "what replaces it")),                   \
+    X(threshold, X, (P0(threshold, 0.0, DL_LOWEST, DL_HIGHEST, DL_REQUIRED, "largest x that is replaced")              \
+                     P1(default_value, 0.0, DL_LOWEST, DL_HIGHEST, DL_REQUIRED, "what replaces it")),                  \
       "x if x > threshold, else default_value", "", x <= p0 ? p1 : x, x <= p0 ? (R)0 : g,                              \
       "small elements replaced by a value")                                                                            \
     X(log_sigmoid, X, (), "ln(1 / (1 + e^-x))", "", (x < 0 ? x : (R)0) - m_softplus_tail(x), g * m_sigmoid(-x),        \
       "logarithm of the logistic function, exact for x far below 0")                                                   \
-    X(squareplus, X, (P(b, 4.0, 0.0, DL_HIGHEST, 0, "roundness of the bend at 0")), "(x + sqrt(x^2 + b)) / 2", "",     \
+    X(squareplus, X, (P0(b, 4.0, 0.0, DL_HIGHEST, 0, "roundness of the bend at 0")), "(x + sqrt(x^2 + b)) / 2", "",    \
       (R)0.5 * (x + m_sqrt(x * x + p0)), g * ((R)0.5 + (R)0.5 * x / m_sqrt(x * x + p0)),                               \
       "a smooth max(x, 0) without exponentials (Barron 2021)")                                                         \
     X(sparse_plus, X, (), "0 if x <= -1, (x + 1)^2 / 4 if x < 1, else x", "",                                          \

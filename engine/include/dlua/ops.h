@@ -24,17 +24,16 @@ extern "C" {
 
 /* ---- the table ------------------------------------------------------------------------------------------------- */
 
-/* X(name): every operation but the element-wise functions of one tensor, which are rows of a table of their own and are
- * found by dl_find_op. A new one needs its definition `const dl_op dl_op_NAME` and its row here. */
+/* X(name): every operation but the element-wise functions of one and two tensors (exp, add, lt ...), which are rows of
+ * tables of their own. dl_find_op knows them all. A new one needs its definition, `const dl_op dl_op_NAME`, and its row
+ * here. */
 #define DL_OP_TABLE(X)                                                                                                 \
-    X(add) X(sub) X(mul) X(div) X(pow) X(maximum) X(minimum) X(atan2) X(fmod) X(remainder) X(floor_divide)             \
-    X(eq) X(ne) X(lt) X(le) X(gt) X(ge) X(logical_and) X(logical_or) X(logical_xor) X(logical_not)                     \
-    X(isnan) X(isinf) X(isfinite) X(where) X(clamp)                                                                    \
+    X(where) X(gelu)                                                                                                   \
     X(sum) X(mean) X(prod) X(max) X(min) X(var) X(std) X(logsumexp) X(argmax) X(argmin) X(any) X(all) X(norm)          \
     X(cumsum)                                                                                                          \
     X(matmul) X(linear)                                                                                                \
-    X(reshape) X(view) X(flatten) X(permute) X(transpose) X(squeeze) X(unsqueeze) X(expand) X(slice) X(cat) X(stack)   \
-    X(pad) X(flip) X(tril) X(triu)                                                                                     \
+    X(reshape) X(view) X(flatten) X(permute) X(transpose) X(squeeze) X(unsqueeze) X(expand) X(slice) X(select)         \
+    X(cat) X(stack) X(pad) X(flip) X(tril) X(triu)                                                                     \
     X(index_select) X(gather) X(masked_fill) X(one_hot)                                                                \
     X(to) X(clone) X(copy) X(fill) X(zero)                                                                             \
     X(softmax) X(log_softmax) X(sparsemax) X(glu)                                                                      \
@@ -52,8 +51,9 @@ DL_OP_TABLE(X)
 
 /* ---- element-wise ---------------------------------------------------------------------------------------------- */
 
-/* Any element-wise function of one tensor by its name: dl_unary(context, "tanh", x). Parameters have their defaults. */
-DL_API dl_tensor *dl_unary(dl_context *context, const char *name, dl_tensor *x);
+/* Any element-wise function of one tensor by its name: dl_elementwise(context, "elu", x, &alpha). parameters are its
+ * options in order, as numbers; NULL: the defaults. */
+DL_API dl_tensor *dl_elementwise(dl_context *context, const char *name, dl_tensor *x, const double *parameters);
 DL_API dl_tensor *dl_neg(dl_context *context, dl_tensor *x);
 DL_API dl_tensor *dl_abs(dl_context *context, dl_tensor *x);
 DL_API dl_tensor *dl_sign(dl_context *context, dl_tensor *x);
@@ -77,7 +77,10 @@ DL_API dl_tensor *dl_div(dl_context *context, dl_tensor *a, dl_tensor *b);
 DL_API dl_tensor *dl_pow(dl_context *context, dl_tensor *a, dl_tensor *b);
 DL_API dl_tensor *dl_maximum(dl_context *context, dl_tensor *a, dl_tensor *b);
 DL_API dl_tensor *dl_minimum(dl_context *context, dl_tensor *a, dl_tensor *b);
-/* The same with a number, which takes the tensor's dtype (a fraction makes whole numbers float32). */
+/* A plain number as an operand beside the tensor `like`: of its dtype, but a fraction beside whole numbers is float32, so
+ * that numbers never raise a dtype within its kind. A tensor of 0 dimensions. */
+DL_API dl_tensor *dl_number(dl_context *context, double number, dl_tensor *like);
+/* The same with a number. */
 DL_API dl_tensor *dl_add_number(dl_context *context, dl_tensor *a, double b);
 DL_API dl_tensor *dl_sub_number(dl_context *context, dl_tensor *a, double b);
 DL_API dl_tensor *dl_mul_number(dl_context *context, dl_tensor *a, double b);
@@ -94,10 +97,7 @@ DL_API dl_tensor *dl_ge(dl_context *context, dl_tensor *a, dl_tensor *b);
 /* condition (bool) ? a : b, all three broadcast. */
 DL_API dl_tensor *dl_where(dl_context *context, dl_tensor *condition, dl_tensor *a, dl_tensor *b);
 
-typedef struct dl_clamp_options {
-    double min, max; /* NaN: no limit */
-} dl_clamp_options;
-/* min(max(x, low), high); NaN for no limit. */
+/* min(max(x, low), high); infinite for no limit. */
 DL_API dl_tensor *dl_clamp(dl_context *context, dl_tensor *x, double low, double high);
 
 /* ---- reductions ------------------------------------------------------------------------------------------------ */
@@ -186,11 +186,14 @@ DL_API dl_tensor *dl_unsqueeze(dl_context *context, dl_tensor *x, int64_t dim);
 DL_API dl_tensor *dl_expand(dl_context *context, dl_tensor *x, int dims, const int64_t *shape);
 
 typedef struct dl_slice_options {
-    dl_ints starts, ends; /* per dimension, from 0, the end itself excluded; negative from the end; DL_NONE: open */
-    dl_ints steps;        /* 1 or more; may be shorter than starts: 1 */
+    dl_ints starts, ends; /* per dimension: the first and the last element, both included; DL_NONE: open */
+    dl_ints steps;        /* 1 or more; count 0: all 1 */
 } dl_slice_options;
 /* Elements start, start + step ... before end along one dimension, as a view. end DL_NONE: to the end. */
 DL_API dl_tensor *dl_slice(dl_context *context, dl_tensor *x, int64_t dim, int64_t start, int64_t end, int64_t step);
+typedef struct dl_select_options {
+    int64_t dim, index;
+} dl_select_options;
 /* Element `index` along a dimension, which goes away. A view. */
 DL_API dl_tensor *dl_select(dl_context *context, dl_tensor *x, int64_t dim, int64_t index);
 
