@@ -6,7 +6,7 @@
 /* X(name, needs, parameters, formula, domain, value, gradient, help)
  *
  * needs      what the gradient is written in: NOTHING, X or Y (the enum dl_unary_needs)
- * parameters a list in parentheses, empty or P0(name, default, minimum, maximum, flags, help) and P1(...), for p0 and p1 in
+ * parameters a list in parentheses, empty or P0(name, default, minimum, maximum, flags, help) P1(...), for p0 and p1 in
  *            the expressions. A user of the table defines P0 and P1 as it needs and takes the parentheses off with
  *            DL_ROW_LIST; flags are dl_field flags. Kernels take the values as `const double *parameters`, in order.
  * domain     where the value is a real number; "" is everywhere

@@ -77,8 +77,8 @@ DL_API dl_tensor *dl_div(dl_context *context, dl_tensor *a, dl_tensor *b);
 DL_API dl_tensor *dl_pow(dl_context *context, dl_tensor *a, dl_tensor *b);
 DL_API dl_tensor *dl_maximum(dl_context *context, dl_tensor *a, dl_tensor *b);
 DL_API dl_tensor *dl_minimum(dl_context *context, dl_tensor *a, dl_tensor *b);
-/* A plain number as an operand beside the tensor `like`: of its dtype, but a fraction beside whole numbers is float32, so
- * that numbers never raise a dtype within its kind. A tensor of 0 dimensions. */
+/* A plain number as an operand beside the tensor `like`: of its dtype, but a fraction beside whole numbers is float32;
+ * so a number never raises a dtype within its kind. A tensor of 0 dimensions. */
 DL_API dl_tensor *dl_number(dl_context *context, double number, dl_tensor *like);
 /* The same with a number. */
 DL_API dl_tensor *dl_add_number(dl_context *context, dl_tensor *a, double b);
