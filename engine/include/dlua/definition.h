@@ -117,7 +117,8 @@ typedef struct dl_alternative {
 
 enum {
     DL_REQUIRED = 1, /* there is no default */
-    DL_NONE_OK = 2,  /* none is allowed: NULL, or DL_NONE, or NaN for a real */
+    DL_NONE_OK = 2,  /* none is allowed: NULL, DL_NONE, NaN for a real, -1 as choice or alternative, no INTS at all;
+                      * entries of INTS may be none too, unless they are positions */
     DL_POSITION = 4, /* a dimension or an index: counts from 1 in Lua and from 0 here; negative counts from the end */
     DL_OPEN_MIN = 8, /* the smallest value itself is not allowed */
     DL_OPEN_MAX = 16,
@@ -199,7 +200,9 @@ struct dl_family {
     const dl_definition *const *definitions; /* NULL-terminated */
     size_t object_size;                      /* of an instance, which begins with a dl_object */
     dl_status (*init)(dl_object *object);    /* after the options are set; may be NULL */
-    void (*finalize)(dl_object *object);     /* frees what the instance owns beside its options; may be NULL */
+    /* Frees what the instance owns beside its options, also after an init that failed or was not reached (all is zero
+     * then); may be NULL. */
+    void (*finalize)(dl_object *object);
 };
 
 /* An instance of a definition with its options. Counted references. */
@@ -213,23 +216,33 @@ struct dl_object {
     void (*free_user)(void *user);
 };
 
-/* Checks and copies. `where` names the thing in messages ("Conv2D", "conv2d()"). */
+/* Stands in a field of an options struct for the object that the field's default text names, until an instance is made
+ * (or dl_options_copy called), which makes that object too. Counting its references does nothing. */
+DL_API extern dl_object dl_default_object;
+#define DL_DEFAULT (&dl_default_object)
+
+/* Sets the defaults. What must be given is unset, which dl_options_check finds: DL_NONE, NaN, NULL, -1 as count, choice
+ * or alternative. Needs no dl_options_clear before something was set. */
 DL_API void dl_options_init(const dl_definition *definition, void *options, size_t size);
+/* Checks and copies the value of one field; on failure the field stays as it was. */
 DL_API dl_status dl_options_set(dl_context *context, const dl_definition *definition, void *options, const char *name,
                                 const dl_value *value);
-/* All entries of a map; unknown names are errors that name the nearest field; then checks what is required. */
+/* All entries of a map; unknown names are errors that name the nearest field; then checks what is required. After a
+ * failure some fields may be set; clear as always. */
 DL_API dl_status dl_options_set_all(dl_context *context, const dl_definition *definition, void *options,
                                     const dl_value *map);
 DL_API dl_status dl_options_get(dl_context *context, const dl_definition *definition, const void *options,
                                 const char *name, dl_value *out);
+/* All fields but those with DL_SAVED_NOT. */
 DL_API dl_status dl_options_get_all(dl_context *context, const dl_definition *definition, const void *options,
                                     dl_value *map);
+/* to is overwritten; on failure it holds nothing. */
 DL_API dl_status dl_options_copy(dl_context *context, const dl_definition *definition, const void *from, void *to);
 /* Checks ranges and required fields of a struct that a C host filled in. */
 DL_API dl_status dl_options_check(const dl_definition *definition, const void *options);
 DL_API void dl_options_clear(const dl_definition *definition, void *options);
 
-/* "at least 0", "in (0, 1]", "one of 'same', 'valid'", "an initializer": what a field takes, for messages and help. */
+/* "a number in (0, 1]", "one of 'same', 'valid'", "an initializer": what a field takes, for messages and help. */
 DL_API void dl_field_describe(const dl_field *field, char *text, size_t size);
 /* The field with this name, or NULL. */
 DL_API const dl_field *dl_find_field(const dl_field *fields, const char *name);
