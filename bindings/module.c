@@ -1,0 +1,39 @@
+/* module.c: luaopen_dlua, which `require "dlua"` calls in plain Lua and in the dlua program alike.
+ *
+ * Always true: the table that require returns is filled by the C side first, then by the library's init.lua, which
+ * receives it; package.loaded has it before, so that files of the library may require "dlua" themselves. */
+#include "binding.h"
+
+#include "resources.h"
+
+static void open_base(lua_State *L) {
+    static const luaL_Reg functions[] = {
+        {"raise", dlua_raise_function},
+        {"resource", dlua_resource_function},
+        {NULL, NULL},
+    };
+    luaL_setfuncs(L, functions, 0);
+    lua_pushstring(L, dl_version());
+    lua_setfield(L, -2, "version");
+    dlua_push_none(L);
+    lua_setfield(L, -2, "none");
+}
+
+int luaopen_dlua(lua_State *L) {
+    luaL_checkversion(L);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    dlua_get_state(L);
+    dlua_open_classes(L);
+    lua_newtable(L);
+    int module = lua_gettop(L);
+    lua_pushvalue(L, module);
+    lua_setfield(L, -3, "dlua");
+    open_base(L);
+    dlua_install_searcher(L);
+    if (!dlua_load_library_file(L, "init.lua"))
+        return lua_error(L);
+    lua_pushvalue(L, module);
+    lua_call(L, 1, 0);
+    lua_settop(L, module);
+    return 1;
+}
