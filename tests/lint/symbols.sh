@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# tests/lint/symbols.sh LIBRARY
+# tests/lint/symbols.sh LIBRARY PREFIX
 #
-# The shared library keeps its promises to a host, as far as its symbols show them: it exports dl_ names only, and it
-# uses nothing that ends the process, prints, sets signal handlers, or changes what belongs to the whole process.
+# A shared library keeps its promises to a host, as far as its symbols show them: it exports names with the prefix only,
+# and it uses nothing that ends the process, prints, sets signal handlers, or changes what belongs to the whole process.
 set -eu
 library=$1
+prefix=$2
 
 # symbols OPTION: the names that the library defines or needs, one a line, without their versions.
 symbols() {
@@ -19,12 +20,12 @@ forbidden=(
 )
 status=0
 exported=$(symbols --defined-only)
-if ! grep -q '^dl_' <<<"$exported"; then
+if ! grep -q "^$prefix" <<<"$exported"; then
   echo "$library exports nothing" >&2
   status=1
 fi
-if grep -v '^dl_' <<<"$exported" >&2; then
-  echo "are exported by $library, but not named dl_..." >&2
+if grep -v "^$prefix" <<<"$exported" >&2; then
+  echo "are exported by $library, but not named $prefix..." >&2
   status=1
 fi
 if symbols --undefined-only | grep -xF "$(printf '%s\n' "${forbidden[@]}")" >&2; then
