@@ -42,19 +42,21 @@
       "a, b in [0, 1]", m_binary_cross_entropy(a, b), g * m_binary_cross_entropy_gradient(a, b),                       \
       g * m_binary_cross_entropy_target_gradient(a), "binary cross-entropy of the probability a against the target b")
 
-/* X(name, value): the rows that integers have too; U is the unsigned type of the same size, so that overflow wraps. A
- * zero divisor is an error status. */
+/* X(name, value): the rows that integers have too; I is the type and U the unsigned type of the same size, so that
+ * overflow wraps. */
 #define DL_BINARY_INTEGER_ROWS(X)                                                                                      \
     X(add, (I)((U)a + (U)b))                                                                                           \
     X(sub, (I)((U)a - (U)b))                                                                                           \
     X(mul, (I)((U)a * (U)b))                                                                                           \
     X(maximum, a > b ? a : b)                                                                                          \
     X(minimum, a < b ? a : b)
-/* X(name, value) of rows whose divisor must not be zero. b == -1 is apart: the lowest integer over -1 would trap. */
+
+/* X(name, value): those whose divisor must not be zero. A divisor of -1 is apart, as the lowest integer over it would
+ * trap. ROUNDS_DOWN(a, b): the quotient is negative and not whole. */
 #define DL_BINARY_DIVISION_ROWS(X)                                                                                     \
     X(fmod, IS_MINUS_ONE(b) ? 0 : (I)(a % b))                                                                          \
-    X(remainder, IS_MINUS_ONE(b) ? 0 : (I)(a % b != 0 && (a % b < 0) != (b < 0) ? a % b + b : a % b))                  \
-    X(floor_divide, IS_MINUS_ONE(b) ? (I)((U)0 - (U)a) : (I)(a / b - (a % b != 0 && (a % b < 0) != (b < 0))))
+    X(remainder, IS_MINUS_ONE(b) ? 0 : (I)(a % b + (ROUNDS_DOWN(a, b) ? b : 0)))                                       \
+    X(floor_divide, IS_MINUS_ONE(b) ? (I)((U)0 - (U)a) : (I)(a / b - ROUNDS_DOWN(a, b)))
 
 /* X(name, formula, value, help): two elements of any type to a boolean. */
 #define DL_COMPARE_ROWS(X)                                                                                             \

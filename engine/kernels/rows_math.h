@@ -13,6 +13,7 @@
 #define DL_MATH_ROWS(X)                                                                                                \
     DL_ELEMENTWISE_ROWS(X)                                                                                             \
     DL_COPY_ROWS(X)                                                                                                    \
+    DL_INDEX_ROWS(X)                                                                                                   \
     DL_REDUCTION_ROWS(X)                                                                                               \
     DL_SOFTMAX_ROWS(X)                                                                                                 \
     DL_NORMALIZATION_ROWS(X)                                                                                           \
@@ -50,19 +51,21 @@
 /* copy: converts and copies. Floats to integers are cut towards zero and kept within the type's range (NaN gives 0), as
  *   are integers to narrower ones cut to their low bits, and anything to boolean is x != 0.
  * fill: value converted as in copy, over a strided output.
- * arange: out[i] = start + i * step for i < n, computed in float64.
- * index_select: out (outer, count, inner) = x (outer, n, inner) at index[j] - 1 in the middle dimension; index (count)
+ * arange: out[i] = start + i * step for i < n, computed in float64. */
+#define DL_COPY_ROWS(X)                                                                                                \
+    X(copy, (dl_context * context, dl_element to_element, void *to, dl_element from_element, const void *from,         \
+             const dl_loop *loop))                                                                                     \
+    X(fill, (dl_context * context, dl_element element, void *out, double value, const dl_loop *loop))                  \
+    X(arange, (dl_context * context, dl_element element, void *out, double start, double step, int64_t n))
+
+/* index_select: out (outer, count, inner) = x (outer, n, inner) at index[j] - 1 in the middle dimension; index (count)
  *   is INT32, INT64 or UINT8. zero_is_none: index 0 gives zeros instead of an error.
  * index_select_backward: dx (outer, n, inner) = sum of the rows of g (outer, count, inner) that came from each place,
  *   added in the order of j; index 0 is skipped (forward has checked the range; it is checked again).
  * gather: out (outer, count, inner) = x (outer, n, inner) with index (outer, count, inner): out[o][j][i] =
  *   x[o][index[o][j][i] - 1][i].
  * gather_backward: dx (outer, n, inner), the sum of what went to each place, in the order of j. */
-#define DL_COPY_ROWS(X)                                                                                                \
-    X(copy, (dl_context * context, dl_element to_element, void *to, dl_element from_element, const void *from,         \
-             const dl_loop *loop))                                                                                     \
-    X(fill, (dl_context * context, dl_element element, void *out, double value, const dl_loop *loop))                  \
-    X(arange, (dl_context * context, dl_element element, void *out, double start, double step, int64_t n))             \
+#define DL_INDEX_ROWS(X)                                                                                               \
     X(index_select, (dl_context * context, dl_element element, void *out, const void *x, dl_element index_element,     \
                      const void *index, bool zero_is_none, int64_t outer, int64_t n, int64_t inner, int64_t count))    \
     X(index_select_backward, (dl_context * context, dl_element element, void *dx, const void *g,                       \

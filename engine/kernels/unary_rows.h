@@ -126,18 +126,18 @@
       x <= -1 ? (R)0 : x >= 1 ? (R)1 : (R)0.5 * x + (R)0.5, y > 0 && y < 1 ? g * (R)0.5 : (R)0,                        \
       "derivative of sparse_plus")
 
-/* X(name, value): the rows that integers have too; U is the unsigned type, so that overflow wraps. clamp's bounds are
- * rounded to integers within the type's range. */
+/* X(name, value): the rows that integers have too; I is the type, U its unsigned twin, so that overflow wraps, and
+ * BELOW_ZERO(x) is x < 0, or false where I has no signs. clamp's bounds are cut to integers within the type's range. */
 #define DL_UNARY_INTEGER_ROWS(X)                                                                                       \
     X(neg, (I)((U)0 - (U)x))                                                                                           \
-    X(abs, x < 0 ? (I)((U)0 - (U)x) : x)                                                                               \
-    X(sign, (I)((x > 0) - (x < 0)))                                                                                    \
+    X(abs, BELOW_ZERO(x) ? (I)((U)0 - (U)x) : x)                                                                       \
+    X(sign, (I)((x > 0) - BELOW_ZERO(x)))                                                                              \
     X(square, (I)((U)x * (U)x))                                                                                        \
     X(floor, x)                                                                                                        \
     X(ceil, x)                                                                                                         \
     X(round, x)                                                                                                        \
     X(trunc, x)                                                                                                        \
-    X(relu, x < 0 ? 0 : x)                                                                                             \
+    X(relu, BELOW_ZERO(x) ? 0 : x)                                                                                     \
     X(clamp, x < p0 ? p0 : x > p1 ? p1 : x)
 
 /* X(name, formula, value, help): one element of any type to a boolean. */

@@ -1,0 +1,38 @@
+/* kernels/elementwise.h: how element-wise kernels walk strided operands.
+ *
+ *      dl_loop (shape, strides)  --merged-->  tiles of whole blocks  --block function(n, pointers), all contiguous
+ *
+ * A block is a run of elements in row-major order. Operands that lie contiguous over the block are passed as they are;
+ * others are copied into a small buffer first (the output: written back after), so that a function of the table has one
+ * loop over contiguous elements and gives the same bits for any strides. Tiles depend on the shape alone. */
+#ifndef DL_KERNELS_ELEMENTWISE_H
+#define DL_KERNELS_ELEMENTWISE_H
+
+#include "base/base.h"
+#include "kernels/element.h"
+
+/* Computes n elements: at[0] is the output, at[1] ... the inputs, each contiguous. */
+typedef void (*dl_block_function)(void *argument, int64_t n, void *const *at);
+
+/* Runs function over all elements of the loop. sizes: bytes of an element of each operand; pointers: their elements
+ * (0, ..., 0). cost: nanoseconds of one core for an element, which decides how many threads are worth it. */
+dl_status dl_elementwise(dl_context *context, const dl_loop *loop, int operands, const int *sizes,
+                         void *const *pointers, double cost, dl_block_function function, void *argument);
+
+/* Copies the elements (of `size` bytes) of operand 1 to operand 0. */
+dl_status dl_copy_strided(dl_context *context, const dl_loop *loop, int size, void *to, const void *from);
+
+/* Bytes of an element. */
+static inline int dl_element_size(dl_element element) {
+    static const uint8_t sizes[] = {
+#define X(name, type) sizeof(type),
+        DL_ELEMENT_TABLE(X)
+#undef X
+    };
+    return sizes[element];
+}
+
+/* "float32" */
+const char *dl_element_name(dl_element element);
+
+#endif
