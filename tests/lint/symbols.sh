@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # tests/lint/symbols.sh LIBRARY PREFIX
 #
-# A shared library keeps its promises to a host, as far as its symbols show them: it exports names with the prefix only,
-# and it uses nothing that ends the process, prints, sets signal handlers, or changes what belongs to the whole process.
+# A shared library keeps its promises to a host, as far as its symbols show them: all names that it exports begin with
+# the prefix (an extended regular expression), and it uses nothing that ends the process, prints, sets signal handlers,
+# or changes what belongs to the whole process.
 set -eu
 library=$1
 prefix=$2
@@ -20,11 +21,11 @@ forbidden=(
 )
 status=0
 exported=$(symbols --defined-only)
-if ! grep -q "^$prefix" <<<"$exported"; then
+if ! grep -qE "^$prefix" <<<"$exported"; then
   echo "$library exports nothing" >&2
   status=1
 fi
-if grep -v "^$prefix" <<<"$exported" >&2; then
+if grep -vE "^$prefix" <<<"$exported" >&2; then
   echo "are exported by $library, but not named $prefix..." >&2
   status=1
 fi
