@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""The networks in Keras on TensorFlow: compile and fit with their defaults."""
+
+import os
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from peer import Clock, Data, arguments, report
+
+
+def network(name):
+    if name == "cnn":
+        stack = [layers.Conv2D(32, 3, activation="relu"), layers.MaxPooling2D(2), layers.Flatten(),
+                 layers.Dense(64, activation="relu"), layers.Dense(10, activation="softmax")]
+    else:
+        stack = [layers.Flatten(), layers.Dense(128, activation="relu"), layers.Dense(10, activation="softmax")]
+    return keras.Sequential([keras.Input((28, 28, 1)), *stack])
+
+
+class Timer(keras.callbacks.Callback):
+    def __init__(self, clock):
+        super().__init__()
+        self.clock = clock
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.clock.start()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.clock.stop()
+
+
+def main():
+    options = arguments()
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+    keras.utils.set_random_seed(1)
+    data = Data(options)
+    model = network(options.network)
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+    clock = Clock()
+    history = model.fit(data.x, data.y, batch_size=32, epochs=options.epochs + 1, shuffle=False, verbose=0,
+                        callbacks=[Timer(clock)])
+    report(options, data, clock, history.history["loss"][-1])
+
+
+if __name__ == "__main__":
+    main()
