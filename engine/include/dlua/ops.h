@@ -51,9 +51,9 @@ DL_OP_TABLE(X)
 
 /* ---- element-wise ---------------------------------------------------------------------------------------------- */
 
-/* Any element-wise function of one tensor by its name: dl_elementwise(context, "elu", x, &alpha). parameters are its
+/* Any element-wise function of one tensor by its name: dl_apply_unary(context, "elu", x, &alpha). parameters are its
  * options in order, as numbers; NULL: the defaults. */
-DL_API dl_tensor *dl_elementwise(dl_context *context, const char *name, dl_tensor *x, const double *parameters);
+DL_API dl_tensor *dl_apply_unary(dl_context *context, const char *name, dl_tensor *x, const double *parameters);
 DL_API dl_tensor *dl_neg(dl_context *context, dl_tensor *x);
 DL_API dl_tensor *dl_abs(dl_context *context, dl_tensor *x);
 DL_API dl_tensor *dl_sign(dl_context *context, dl_tensor *x);
@@ -68,6 +68,10 @@ DL_API dl_tensor *dl_relu(dl_context *context, dl_tensor *x);
 DL_API dl_tensor *dl_sigmoid(dl_context *context, dl_tensor *x);
 DL_API dl_tensor *dl_tanh(dl_context *context, dl_tensor *x);
 DL_API dl_tensor *dl_softplus(dl_context *context, dl_tensor *x);
+
+typedef struct dl_gelu_op_options {
+    bool approximate; /* by tanh */
+} dl_gelu_op_options;
 
 /* Both operands are broadcast to a common shape and promoted to a common dtype; whole numbers divide as float32. */
 DL_API dl_tensor *dl_add(dl_context *context, dl_tensor *a, dl_tensor *b);
