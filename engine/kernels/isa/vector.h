@@ -10,6 +10,10 @@
 
 #include <stdint.h>
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #if defined(__AVX512F__)
 #define DL_VECTOR_BYTES 64
 #elif defined(__AVX2__)
@@ -36,6 +40,10 @@ typedef int64_t dl_vu_i64 __attribute__((vector_size(DL_VECTOR_BYTES), aligned(8
 #define DL_PRAGMA_(text) _Pragma(#text)
 #define DL_UNROLL(n) DL_PRAGMA_(GCC unroll n)
 
+/* Lets the compiler forget where a pointer came from, so that it does not carry what it read through it from one
+ * iteration into the next, in registers that accumulators need. */
+#define DL_FORGET(pointer) __asm__("" : "+r"(pointer))
+
 #define DL_VECTOR_FUNCTIONS_(type, element, mask)                                                                      \
     __attribute__((unused)) static inline dl_v_##type dl_load_##type(const element *from) {                            \
         return *(const dl_vu_##type *)from;                                                                            \
@@ -55,5 +63,89 @@ DL_VECTOR_FUNCTIONS_(f32, float, dl_v_i32)
 DL_VECTOR_FUNCTIONS_(f64, double, dl_v_i64)
 DL_VECTOR_FUNCTIONS_(i32, int32_t, dl_v_i32)
 DL_VECTOR_FUNCTIONS_(i64, int64_t, dl_v_i64)
+
+/* dl_low_f32(a, b) = a0 b0 a1 b1 ..., from the lower halves of both; dl_high_* the same from the upper halves. */
+#define DL_LOW_2(a, b) __builtin_shufflevector(a, b, 0, 2)
+#define DL_HIGH_2(a, b) __builtin_shufflevector(a, b, 1, 3)
+#define DL_LOW_4(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define DL_HIGH_4(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#define DL_LOW_8(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define DL_HIGH_8(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#define DL_LOW_16(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define DL_HIGH_16(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+
+#if DL_VECTOR_BYTES == 64
+#define DL_SHUFFLES_(S) S(f32, 16) S(f64, 8)
+#elif DL_VECTOR_BYTES == 32
+#define DL_SHUFFLES_(S) S(f32, 8) S(f64, 4)
+#else
+#define DL_SHUFFLES_(S) S(f32, 4) S(f64, 2)
+#endif
+
+/* dl_transpose_f32(v): a square of as many vectors as a vector has lanes, transposed in place: log2(lanes) rounds that
+ * interleave vector i with vector i + lanes / 2. */
+#define DL_SHUFFLE_FUNCTIONS_(type, lanes)                                                                             \
+    __attribute__((unused)) static inline dl_v_##type dl_low_##type(dl_v_##type a, dl_v_##type b) {                    \
+        return DL_LOW_##lanes(a, b);                                                                                   \
+    }                                                                                                                  \
+    __attribute__((unused)) static inline dl_v_##type dl_high_##type(dl_v_##type a, dl_v_##type b) {                   \
+        return DL_HIGH_##lanes(a, b);                                                                                  \
+    }                                                                                                                  \
+    __attribute__((unused)) static inline void dl_transpose_##type(dl_v_##type v[lanes]) {                             \
+        DL_UNROLL(4) for (int round = 1; round < lanes; round *= 2) {                                                  \
+            dl_v_##type mixed[lanes];                                                                                  \
+            DL_UNROLL(16) for (int i = 0; i < lanes / 2; i++) {                                                        \
+                mixed[2 * i] = dl_low_##type(v[i], v[i + lanes / 2]);                                                  \
+                mixed[2 * i + 1] = dl_high_##type(v[i], v[i + lanes / 2]);                                             \
+            }                                                                                                          \
+            DL_UNROLL(16) for (int i = 0; i < lanes; i++) v[i] = mixed[i];                                             \
+        }                                                                                                              \
+    }
+DL_SHUFFLES_(DL_SHUFFLE_FUNCTIONS_)
+
+/* dl_load_bytes(p): DL_LANES_F32 bytes, widened; dl_store_bytes(p, v): the lowest byte of each lane. gcc 12 takes
+ * __builtin_convertvector apart lane by lane, hence the intrinsics. */
+typedef uint8_t dl_bytes __attribute__((vector_size(DL_LANES_F32)));
+typedef uint8_t dl_bytes_u __attribute__((vector_size(DL_LANES_F32), aligned(1), may_alias));
+
+__attribute__((unused)) static inline dl_v_i32 dl_load_bytes(const uint8_t *from) {
+#if defined(__AVX512F__)
+    return (dl_v_i32)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i_u *)from));
+#elif defined(__AVX2__)
+    return (dl_v_i32)_mm256_cvtepu8_epi32(_mm_loadu_si64(from));
+#else
+    return __builtin_convertvector((dl_bytes) * (const dl_bytes_u *)from, dl_v_i32);
+#endif
+}
+
+__attribute__((unused)) static inline void dl_store_bytes(uint8_t *to, dl_v_i32 v) {
+#if defined(__AVX512F__)
+    _mm_storeu_si128((__m128i_u *)to, _mm512_cvtepi32_epi8((__m512i)v));
+#elif defined(__AVX2__)
+    typedef uint8_t quarters __attribute__((vector_size(32)));
+    quarters low = __builtin_shufflevector((quarters)v, (quarters)v, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12,
+                                           16, 20, 24, 28, 16, 20, 24, 28, 16, 20, 24, 28, 16, 20, 24, 28);
+    __m128i lower = _mm256_castsi256_si128((__m256i)low), upper = _mm256_extracti128_si256((__m256i)low, 1);
+    _mm_storeu_si64(to, _mm_unpacklo_epi32(lower, upper));
+#else
+    *(dl_bytes_u *)to = __builtin_convertvector(v, dl_bytes);
+#endif
+}
+
+#if defined(__AVX512F__)
+#define DL_HAS_PERMUTE
+/* Lane l = v[index[l] modulo 16]. */
+__attribute__((unused)) static inline dl_v_f32 dl_permute_f32(dl_v_f32 v, dl_v_i32 index) {
+    return (dl_v_f32)_mm512_permutexvar_ps((__m512i)index, (__m512)v);
+}
+
+/* Four cells from each of four addresses. */
+__attribute__((unused)) static inline dl_v_f32 dl_load_rows_f32(const float *a, const float *b, const float *c, const float *d) {
+    __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(a));
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(b), 1);
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(c), 2);
+    return (dl_v_f32)_mm512_insertf32x4(v, _mm_loadu_ps(d), 3);
+}
+#endif
 
 #endif

@@ -1,0 +1,188 @@
+/* kernels/isa/gemm_micro.h: the microkernel that carries products, convolutions and what is made of them, for the
+ * element type of gemm_real.h.
+ *
+ *                       NV vectors = one panel of B
+ *                     +---------+---------+
+ *               k  |  | B[k][.] |         |     read as vectors, any row stride
+ *                  v  +---------+---------+
+ *        k ->         +---------+---------+
+ *     +----------+    |                   |
+ *  MR | A[i][k]  |    |  C, in registers  |     MR x NV accumulators, each a chain of fused multiply-adds over k
+ *     +----------+    +-------------------+
+ *
+ * A has a stride for rows and one for columns, so A and its transpose cost the same. Its columns may come in segments
+ * of equal length that lie anywhere (the taps of a convolution, the rows of an image), while B runs on.
+ *
+ * What is always true: an element of C is ((0 + a0 b0) + a1 b1) + ... in ascending k whatever MR, NV and its lane are,
+ * so its bits do not depend on where it lies in a block. */
+#ifndef DL_KERNELS_ISA_GEMM_MICRO_H
+#define DL_KERNELS_ISA_GEMM_MICRO_H
+
+#include <string.h>
+
+#include "kernels/isa/gemm_real.h"
+
+/* Rows of the largest block, and vectors across: 24 accumulators of AVX-512's 32 registers, 12 of 16 elsewhere. A lone
+ * row takes MICRO_WIDE vectors, or its few chains would wait for each other. */
+#define MICRO_ROWS 6
+#if DL_VECTOR_BYTES == 64
+#define MICRO_VECTORS 4
+#else
+#define MICRO_VECTORS 2
+#endif
+#define MICRO_WIDE 8
+#define PANEL (MICRO_VECTORS * LANES)
+
+typedef struct product {
+    int64_t segments;         /* of A's columns */
+    const int64_t *a_segment; /* where each begins, from a; null: one segment at 0 */
+    int64_t k;                /* columns in a segment */
+    int64_t a_row, a_column;
+    int64_t b_row;
+    int64_t c_row;
+    bool accumulate; /* C += A B instead of C = A B */
+    bool relu;       /* negative results become zero */
+} product;
+
+/* max(v, 0) lane by lane; NaN stays. */
+static inline vector relu_vector(vector v) {
+    mask_vector negative = v < (vector){0};
+    return (vector)(~negative & (mask_vector)v);
+}
+
+typedef void micro_function(const product *p, const real *a, const real *b, real *c, const real *bias);
+
+/* micro_MRxNV: one block of C; bias (whole vectors, may be null) is added to each row. */
+#define MICRO(MR, NV)                                                                                                  \
+    static void micro_##MR##x##NV(const product *p, const real *a, const real *b, real *c, const real *bias) {         \
+        vector sum[MR][NV] = {{{0}}};                                                                                  \
+        const int64_t a_row = p->a_row, a_column = p->a_column, b_row = p->b_row;                                      \
+        for (int64_t s = 0; s < p->segments; s++) {                                                                    \
+            const real *at = a + (p->a_segment ? p->a_segment[s] : 0);                                                 \
+            for (int64_t k = p->k; k > 0; k--) {                                                                       \
+                vector across[NV];                                                                                     \
+                DL_UNROLL(16) for (int j = 0; j < NV; j++) across[j] = TYPED(dl_load)(b + j * LANES);                  \
+                DL_UNROLL(16) for (int i = 0; i < MR; i++) {                                                           \
+                    vector down = TYPED(dl_splat)(at[i * a_row]);                                                      \
+                    DL_UNROLL(16) for (int j = 0; j < NV; j++) sum[i][j] += down * across[j];                          \
+                }                                                                                                      \
+                at += a_column;                                                                                        \
+                b += b_row;                                                                                            \
+            }                                                                                                          \
+        }                                                                                                              \
+        DL_UNROLL(16) for (int i = 0; i < MR; i++) {                                                                   \
+            DL_UNROLL(16) for (int j = 0; j < NV; j++) {                                                               \
+                real *to = c + i * p->c_row + j * LANES;                                                               \
+                vector v = p->accumulate ? TYPED(dl_load)(to) + sum[i][j] : sum[i][j];                                 \
+                v = bias ? v + TYPED(dl_load)(bias + j * LANES) : v;                                                   \
+                TYPED(dl_store)(to, p->relu ? relu_vector(v) : v);                                                     \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+#define MICRO_HEIGHTS(NV) MICRO(1, NV) MICRO(2, NV) MICRO(3, NV) MICRO(4, NV) MICRO(5, NV) MICRO(6, NV)
+#define MICRO_COLUMN(NV)                                                                                               \
+    { micro_1x##NV, micro_2x##NV, micro_3x##NV, micro_4x##NV, micro_5x##NV, micro_6x##NV }
+
+MICRO_HEIGHTS(1)
+MICRO_HEIGHTS(2)
+#if MICRO_VECTORS == 4
+MICRO_HEIGHTS(3)
+MICRO_HEIGHTS(4)
+#endif
+MICRO(1, 8)
+
+/* micro_of[vectors - 1][rows - 1] */
+static micro_function *const micro_of[MICRO_VECTORS][MICRO_ROWS] = {
+    MICRO_COLUMN(1),
+    MICRO_COLUMN(2),
+#if MICRO_VECTORS == 4
+    MICRO_COLUMN(3),
+    MICRO_COLUMN(4),
+#endif
+};
+
+/* C (rows, vectors * LANES) by blocks of evenly shared height (16 rows are 6 + 5 + 5). Every row of b, c and bias holds
+ * whole vectors. */
+static void product_panel(const product *p, int64_t rows, int vectors, const real *a, const real *b, real *c,
+                          const real *bias) {
+    int64_t blocks = (rows + MICRO_ROWS - 1) / MICRO_ROWS;
+    for (int64_t block = 0; block < blocks; block++) {
+        int64_t height = (rows + blocks - block - 1) / (blocks - block);
+        micro_of[vectors - 1][height - 1](p, a, b, c, bias);
+        rows -= height;
+        a += height * p->a_row;
+        c += height * p->c_row;
+    }
+}
+
+/* The same for any number of columns up to PANEL: rows of c and bias end there, those of b are filled up to whole
+ * vectors. */
+static void product_columns(const product *p, int64_t rows, int64_t columns, const real *a, const real *b, real *c,
+                            const real *bias) {
+    int vectors = (int)((columns + LANES - 1) / LANES);
+    if (columns == (int64_t)vectors * LANES) {
+        product_panel(p, rows, vectors, a, b, c, bias);
+        return;
+    }
+    real block[MICRO_ROWS * PANEL] = {0};
+    real padded_bias[PANEL] = {0};
+    if (bias)
+        memcpy(padded_bias, bias, (size_t)columns * sizeof(real));
+    product inner = *p;
+    inner.c_row = PANEL;
+    for (int64_t first = 0; first < rows; first += MICRO_ROWS) {
+        int64_t height = DL_MIN(rows - first, MICRO_ROWS);
+        for (int64_t i = 0; i < height && p->accumulate; i++)
+            memcpy(block + i * PANEL, c + (first + i) * p->c_row, (size_t)columns * sizeof(real));
+        product_panel(&inner, height, vectors, a + first * p->a_row, b, block, bias ? padded_bias : NULL);
+        for (int64_t i = 0; i < height; i++)
+            memcpy(c + (first + i) * p->c_row, block + i * PANEL, (size_t)columns * sizeof(real));
+    }
+}
+
+/* to[i][j] = from[i * stride + j] for j < columns, zero for columns <= j < width. */
+static void pack_rows(real *to, int64_t width, const real *from, int64_t stride, int64_t rows, int64_t columns) {
+    int64_t whole = columns / LANES * LANES;
+    for (int64_t i = 0; i < rows; i++, to += width, from += stride) {
+        for (int64_t j = 0; j < whole; j += LANES)
+            TYPED(dl_store)(to + j, TYPED(dl_load)(from + j));
+        for (int64_t j = whole; j < width; j++)
+            to[j] = j < columns ? from[j] : 0;
+    }
+}
+
+/* to[i][j] = from[j * stride + i] for i < rows, j < columns, zero for columns <= j < width: a transposing copy by
+ * squares of LANES. */
+static void pack_transposed(real *to, int64_t width, const real *from, int64_t stride, int64_t rows, int64_t columns) {
+    for (int64_t j = 0; j < width; j += LANES) {
+        int64_t there = DL_MIN(columns - j, LANES);
+        int64_t i = 0;
+        for (; i + LANES <= rows && there == LANES; i += LANES) {
+            vector square[LANES];
+            DL_UNROLL(16) for (int l = 0; l < LANES; l++) square[l] = TYPED(dl_load)(from + (j + l) * stride + i);
+            TYPED(dl_transpose)(square);
+            DL_UNROLL(16) for (int l = 0; l < LANES; l++) TYPED(dl_store)(to + (i + l) * width + j, square[l]);
+        }
+        for (; i < rows; i++)
+            for (int64_t l = 0; l < LANES && j + l < width; l++)
+                to[i * width + j + l] = l < there ? from[(j + l) * stride + i] : 0;
+    }
+}
+
+/* to[i][j] = from[i * row + j * column] for any strides; to's rows are `width` long and zero from `columns` on. Rows
+ * that lie beside each other (column 1) and columns that do (row 1) are copied by vectors. */
+static void pack_block(real *to, int64_t width, const real *from, int64_t row, int64_t column, int64_t rows,
+                       int64_t columns) {
+    if (column == 1) {
+        pack_rows(to, width, from, row, rows, columns);
+    } else if (row == 1) {
+        pack_transposed(to, width, from, column, rows, columns);
+    } else {
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < width; j++)
+                to[i * width + j] = j < columns ? from[i * row + j * column] : 0;
+    }
+}
+
+#endif
