@@ -1,9 +1,10 @@
 /* kernels/rows_dense.h: the kernels over matrices and images: products, convolutions, pooling. X(name, arguments)
  *
- * Every kernel exists for float32 (_f32) and float64 (_f64) unless said. What holds for all of them: the bits of one row
- * of a product, or of one image of a batch, depend on that row or image and on the other operand alone, not on how many
- * rows or images there are, nor on the number of threads. Sums over a batch (gradients of weights) run in an order that
- * depends on the sizes alone. Outputs must not overlap inputs. A size of zero is allowed: sums over nothing are zero. */
+ * Every kernel exists for float32 (_f32) and float64 (_f64) unless said. What holds for all of them: the bits of one
+ * row of a product, or of one image of a batch, depend on that row or image and on the other operand alone, not on how
+ * many rows or images there are, nor on the number of threads. Sums over a batch (gradients of weights) run in an order
+ * that depends on the sizes alone. Outputs must not overlap inputs. A size of zero is allowed: sums over nothing are
+ * zero. */
 #ifndef DL_KERNELS_ROWS_DENSE_H
 #define DL_KERNELS_ROWS_DENSE_H
 
@@ -23,8 +24,8 @@ typedef struct dl_gemm_sizes {
 
 /* A convolution of images x (N, H, W, C) with weights (kernel_h, kernel_w, C / groups, K) to y (N, out_h, out_w, K):
  *
- *      y[n, p, q, k] = sum over r, s, c of x[n, p stride_h + r dilation_h - pad_top, q stride_w + s dilation_w - pad_left, c]
- *                                          weights[r, s, c - first channel of k's group, k]
+ *      y[n, p, q, k] = sum over r, s, c of x[n, p stride_h + r dilation_h - pad_top, q stride_w + s dilation_w -
+ *                                          pad_left, c] weights[r, s, c - first channel of k's group, k]
  *
  * with x = 0 outside the image. Filters and channels are cut into `groups` equal parts in order; groups = C is the
  * depthwise convolution. The padding at the bottom and the right follows from out_h and out_w. */
@@ -54,8 +55,9 @@ static inline bool dl_conv2d_relu_maxpool_fits(const dl_conv2d_sizes *s) {
 }
 
 /* gemm: c as described at dl_gemm_sizes; then, if bias (N) is not null, bias is added to each row, and with relu
- *      negative values become zero (NaN stays). beta 0 does not read c. The sum over k is cut into chunks by a rule that
- *      knows K alone; each chunk is a chain of fused multiply-adds in ascending k, and the chunks are added in order.
+ *      negative values become zero (NaN stays). beta 0 does not read c. The sum over k is cut into chunks by a rule
+ *      that knows K alone; each chunk is a chain of fused multiply-adds in ascending k, and the chunks are added in
+ *      order.
  *
  * conv2d: y = conv(x, weights) + bias (K, may be null), with relu negative values become zero. exact false lets 3x3
  *      convolutions with stride 1 go by Winograd F(4x4,3x3) (max error about 3e-5 of the rms); exact true keeps to
@@ -82,16 +84,17 @@ static inline bool dl_conv2d_relu_maxpool_fits(const dl_conv2d_sizes *s) {
        const real *grad_y, const real *y, const dl_conv2d_sizes *sizes, bool exact))                                   \
     X(maxpool2d_##suffix,                                                                                              \
       (dl_context * context, real * y, int32_t * index, const real *x, const dl_pool2d_sizes *sizes))                  \
-    X(maxpool2d_backward_##suffix, (dl_context * context, real * grad_x, const real *grad_y, const int32_t *index,     \
-                                    const dl_pool2d_sizes *sizes))                                                     \
+    X(maxpool2d_backward_##suffix,                                                                                     \
+      (dl_context * context, real * grad_x, const real *grad_y, const int32_t *index, const dl_pool2d_sizes *sizes))   \
     X(avgpool2d_##suffix, (dl_context * context, real * y, const real *x, const dl_pool2d_sizes *sizes))               \
-    X(avgpool2d_backward_##suffix, (dl_context * context, real * grad_x, const real *grad_y,                           \
-                                    const dl_pool2d_sizes *sizes))
+    X(avgpool2d_backward_##suffix,                                                                                     \
+      (dl_context * context, real * grad_x, const real *grad_y, const dl_pool2d_sizes *sizes))
 
 /* conv2d_relu_maxpool (float32 only, for convolutions that dl_conv2d_relu_maxpool_fits, DL_INVALID for others): y (N,
  *      out_h / 2, out_w / 2, K) = max pooling 2x2 with stride 2 of relu(conv(x, weights) + bias), equal bit for bit to
- *      conv2d with relu and exact, then maxpool2d. winner (as y, may be null in inference) keeps what the backward needs:
- *      bits 0..1 the place of the winning cell in its window (row * 2 + column), bit 7 set where relu let nothing pass.
+ *      conv2d with relu and exact, then maxpool2d. winner (as y, may be null in inference) keeps what the backward
+ *      needs: bits 0..1 the place of the winning cell in its window (row * 2 + column), bit 7 set where relu let
+ *      nothing pass.
  * conv2d_relu_maxpool_backward: gradients for grad_y (as y), as in conv2d_backward; grad_x may be null. */
 #define DL_DENSE_ROWS(X)                                                                                               \
     DL_DENSE_ROWS_OF(X, f32, float)                                                                                    \

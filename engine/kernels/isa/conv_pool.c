@@ -20,9 +20,9 @@
 #include "kernels/isa/vector.h"
 #include "kernels/kernels.h"
 
-#define LANES DL_LANES_F32
+#define LANES   DL_LANES_F32
 #define VECTORS 2
-#define BLOCK (VECTORS * LANES)
+#define BLOCK   (VECTORS * LANES)
 
 enum {
     MAX_CHANNELS = 4,
@@ -33,21 +33,21 @@ enum {
 
 typedef struct conv_pool {
     const dl_conv2d_sizes *s;
-    int64_t rows, columns;     /* of y */
-    int64_t height, width;     /* of an image with its padding, as far as the pooled positions reach */
-    int64_t row;               /* cells from one row to the next, where the image is read: W, or width in a copy */
-    bool whole;                /* there is no padding: the images need no copy */
-    int64_t blocks;            /* of filters */
-    float *y;                  /* forward */
-    uint8_t *winner;           /* forward, may be null */
+    int64_t rows, columns; /* of y */
+    int64_t height, width; /* of an image with its padding, as far as the pooled positions reach */
+    int64_t row;           /* cells from one row to the next, where the image is read: W, or width in a copy */
+    bool whole;            /* there is no padding: the images need no copy */
+    int64_t blocks;        /* of filters */
+    float *y;              /* forward */
+    uint8_t *winner;       /* forward, may be null */
     const float *x;
-    const float *weights;      /* forward: (blocks, 9 C, BLOCK) */
-    const float *bias;         /* forward: (blocks, BLOCK) */
-    const float *grad_y;       /* backward */
-    const uint8_t *won;        /* backward */
-    float *partials;           /* backward: (chunks, C + 1, blocks, 9, BLOCK): weights by channel, then the bias */
+    const float *weights; /* forward: (blocks, 9 C, BLOCK) */
+    const float *bias;    /* forward: (blocks, BLOCK) */
+    const float *grad_y;  /* backward */
+    const uint8_t *won;   /* backward */
+    float *partials;      /* backward: (chunks, C + 1, blocks, 9, BLOCK): weights by channel, then the bias */
     int64_t chunks;
-    float *images;             /* a padded image for each worker */
+    float *images; /* a padded image for each worker */
 } conv_pool;
 
 static conv_pool describe(const dl_conv2d_sizes *s) {
@@ -94,7 +94,8 @@ static const float *channel_plane(const conv_pool *g, float *room, const float *
 
 /* ---- forward --------------------------------------------------------------------------------------------------- */
 
-/* One vector of filters: the largest of four sums, its place, then bias and relu. The first wins on ties, NaN always. */
+/* One vector of filters: the largest of four sums, its place, then bias and relu. The first wins on ties, NaN always.
+ * */
 static inline void pool_store(const dl_v_f32 sum[4], const float *bias, float *y, uint8_t *winner) {
     dl_v_f32 best = sum[0];
     dl_v_i32 place = {0};
@@ -124,8 +125,8 @@ static inline __attribute__((always_inline)) void pool_row(const conv_pool *g, c
         DL_UNROLL(3) for (int r = 0; r < 3; r++) {
             DL_UNROLL(12) for (int k = 0; k < 3 * C; k++) {
                 dl_v_f32 w[VECTORS];
-                DL_UNROLL(2) for (int v = 0; v < VECTORS; v++)
-                    w[v] = dl_load_f32(weights + (r * 3 * C + k) * BLOCK + v * LANES);
+                DL_UNROLL(2)
+                for (int v = 0; v < VECTORS; v++) w[v] = dl_load_f32(weights + (r * 3 * C + k) * BLOCK + v * LANES);
                 DL_UNROLL(4) for (int i = 0; i < 4; i++) {
                     dl_v_f32 value = dl_splat_f32(rows[r + i / 2][k + (i % 2) * C]);
                     DL_UNROLL(2) for (int v = 0; v < VECTORS; v++) sum[v][i] += value * w[v];
@@ -135,9 +136,9 @@ static inline __attribute__((always_inline)) void pool_row(const conv_pool *g, c
         float values[BLOCK];
         uint8_t places[BLOCK];
         bool whole = there == BLOCK;
-        DL_UNROLL(2) for (int v = 0; v < VECTORS; v++)
-            pool_store(sum[v], bias + v * LANES, (whole ? y : values) + v * LANES,
-                       (whole && winner ? winner : places) + v * LANES);
+        DL_UNROLL(2)
+        for (int v = 0; v < VECTORS; v++) pool_store(sum[v], bias + v * LANES, (whole ? y : values) + v * LANES,
+                                                     (whole && winner ? winner : places) + v * LANES);
         if (!whole) {
             memcpy(y, values, (size_t)there * sizeof(float));
             if (winner)
@@ -226,8 +227,8 @@ static inline dl_v_f32 load_gradient(const float *grad_y, const uint8_t *won, dl
 }
 
 #ifdef DL_HAS_PERMUTE
-/* sum[t] += gradient * the cell that tap t of the winning output reads. The patch of 4x4 cells is one vector, from which
- * each lane takes its own cell. */
+/* sum[t] += gradient * the cell that tap t of the winning output reads. The patch of 4x4 cells is one vector, from
+ * which each lane takes its own cell. */
 static inline __attribute__((always_inline)) void add_taps(dl_v_f32 sum[9], dl_v_f32 gradient, dl_v_i32 place,
                                                            const float *x, int64_t row) {
     dl_v_f32 patch = dl_load_rows_f32(x, x + row, x + 2 * row, x + 3 * row);

@@ -31,7 +31,7 @@
 #define MICRO_VECTORS 2
 #endif
 #define MICRO_WIDE 8
-#define PANEL (MICRO_VECTORS * LANES)
+#define PANEL      (MICRO_VECTORS * LANES)
 
 typedef struct product {
     int64_t segments;         /* of A's columns */

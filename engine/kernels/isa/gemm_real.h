@@ -10,17 +10,17 @@
 typedef double real;
 typedef dl_v_f64 vector;
 typedef dl_v_i64 mask_vector;
-#define LANES DL_LANES_F64
+#define LANES       DL_LANES_F64
 #define TYPED(name) name##_f64
 #else
 typedef float real;
 typedef dl_v_f32 vector;
 typedef dl_v_i32 mask_vector;
-#define LANES DL_LANES_F32
+#define LANES       DL_LANES_F32
 #define TYPED(name) name##_f32
 #endif
 
-#define KERNEL(name) DL_KERNEL_TYPED_(TYPED(name))
+#define KERNEL(name)           DL_KERNEL_TYPED_(TYPED(name))
 #define DL_KERNEL_TYPED_(name) DL_KERNEL(name)
 
 #endif

@@ -15,15 +15,15 @@
 #include "kernels/isa/gemm_micro.h"
 
 enum {
-    CHUNK = 352,            /* longest chunk of K: a panel of B of this length fits L1 (L2 for AVX-512) */
-    CHUNKS = 64,            /* but never more chunks than this */
-    TILE_ROWS = 96,         /* largest tile */
-    TILE_COLUMNS = 512,     /* multiple of PANEL */
-    TILES = 12,             /* wanted at least, if the work is enough for so many */
-    TILE_WORK = 300000,     /* multiply-adds that a tile is worth */
-    PACK_ROWS = 12,         /* rows of a tile from which on packing B costs less than it gains */
-    PACK_COLUMNS = 128,     /* columns of a tile from which on packing A does */
-    PACK_CHUNK = 64,        /* shortest and longest chunk for which A is packed */
+    CHUNK = 352,        /* longest chunk of K: a panel of B of this length fits L1 (L2 for AVX-512) */
+    CHUNKS = 64,        /* but never more chunks than this */
+    TILE_ROWS = 96,     /* largest tile */
+    TILE_COLUMNS = 512, /* multiple of PANEL */
+    TILES = 12,         /* wanted at least, if the work is enough for so many */
+    TILE_WORK = 300000, /* multiply-adds that a tile is worth */
+    PACK_ROWS = 12,     /* rows of a tile from which on packing B costs less than it gains */
+    PACK_COLUMNS = 128, /* columns of a tile from which on packing A does */
+    PACK_CHUNK = 64,    /* shortest and longest chunk for which A is packed */
     PACK_LONGEST = 1024,
     PACK_PAD = 16,          /* elements between its rows, against aliasing */
     PARTIAL_LIMIT = 1 << 20 /* elements that the partial products may take together */
@@ -40,7 +40,7 @@ typedef struct gemm_plan {
     int64_t chunks;
     int64_t matrices, matrices_per_tile; /* of C */
     int64_t m_tiles, n_tiles;
-    real *packed; /* room for one panel for each worker */
+    real *packed;   /* room for one panel for each worker */
     real *partials; /* (chunks, M, N) for each matrix, if split */
 } gemm_plan;
 
@@ -69,7 +69,8 @@ static int64_t worker_room(const gemm_plan *g) {
     return k * PANEL + (k <= PACK_LONGEST ? rows * (k + PACK_PAD) : 0);
 }
 
-/* Tiles as large as may be while there are enough of them, N cut first (cutting M packs B again), and an even number. */
+/* Tiles as large as may be while there are enough of them, N cut first (cutting M packs B again), and an even number.
+ * */
 static void plan_tiles(gemm_plan *g) {
     const dl_gemm_sizes *s = g->s;
     double matrix_work = (double)s->M * (double)s->N * (double)s->K * (g->sum_batch ? (double)s->batch : 1);
@@ -90,10 +91,11 @@ static void plan_tiles(gemm_plan *g) {
         g->n_tiles += g->n_tiles > 1;
         g->m_tiles += g->n_tiles == 1 && g->m_tiles > 1;
     }
-    g->split = tiles * 2 <= wanted && g->chunks > 1 && !g->sum_batch &&
-               g->matrices * s->M * s->N * g->chunks <= PARTIAL_LIMIT;
+    g->split =
+        tiles * 2 <= wanted && g->chunks > 1 && !g->sum_batch && g->matrices * s->M * s->N * g->chunks <= PARTIAL_LIMIT;
     bool whole = g->m_tiles * g->n_tiles == 1 && !g->split;
-    g->matrices_per_tile = whole && matrix_work < TILE_WORK / 3 ? (int64_t)(TILE_WORK / 3 / DL_MAX(matrix_work, 100)) : 1;
+    g->matrices_per_tile =
+        whole && matrix_work < TILE_WORK / 3 ? (int64_t)(TILE_WORK / 3 / DL_MAX(matrix_work, 100)) : 1;
 }
 
 /* Whether a chunk of A's tile is copied before use, into rows: its strides may alias in the caches, and a transposed A
@@ -104,8 +106,8 @@ static bool packs_a(int64_t rows, int64_t columns, const product *p) {
 }
 
 /* rows x columns of C += (or =) one chunk of A B. `last` adds the bias and applies relu; bias begins at the block. */
-static void gemm_chunk(const gemm_plan *g, const product *p, int64_t rows, int64_t columns, const real *a, const real *b,
-                       real *c, const real *bias, real *packed) {
+static void gemm_chunk(const gemm_plan *g, const product *p, int64_t rows, int64_t columns, const real *a,
+                       const real *b, real *c, const real *bias, real *packed) {
     const dl_gemm_sizes *s = g->s;
     product q = *p;
     if (packs_a(rows, columns, p)) {

@@ -36,9 +36,10 @@ typedef double dl_vu_f64 __attribute__((vector_size(DL_VECTOR_BYTES), aligned(8)
 typedef int32_t dl_vu_i32 __attribute__((vector_size(DL_VECTOR_BYTES), aligned(4), may_alias));
 typedef int64_t dl_vu_i64 __attribute__((vector_size(DL_VECTOR_BYTES), aligned(8), may_alias));
 
-/* Unrolls the following loop up to n times: loops over arrays of vectors must be unrolled whole to stay in registers. */
+/* Unrolls the following loop up to n times: loops over arrays of vectors must be unrolled whole to stay in registers.
+ * */
 #define DL_PRAGMA_(text) _Pragma(#text)
-#define DL_UNROLL(n) DL_PRAGMA_(GCC unroll n)
+#define DL_UNROLL(n)     DL_PRAGMA_(GCC unroll n)
 
 /* Lets the compiler forget where a pointer came from, so that it does not carry what it read through it from one
  * iteration into the next, in registers that accumulators need. */
@@ -65,13 +66,13 @@ DL_VECTOR_FUNCTIONS_(i32, int32_t, dl_v_i32)
 DL_VECTOR_FUNCTIONS_(i64, int64_t, dl_v_i64)
 
 /* dl_low_f32(a, b) = a0 b0 a1 b1 ..., from the lower halves of both; dl_high_* the same from the upper halves. */
-#define DL_LOW_2(a, b) __builtin_shufflevector(a, b, 0, 2)
-#define DL_HIGH_2(a, b) __builtin_shufflevector(a, b, 1, 3)
-#define DL_LOW_4(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
-#define DL_HIGH_4(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
-#define DL_LOW_8(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define DL_HIGH_8(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
-#define DL_LOW_16(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define DL_LOW_2(a, b)   __builtin_shufflevector(a, b, 0, 2)
+#define DL_HIGH_2(a, b)  __builtin_shufflevector(a, b, 1, 3)
+#define DL_LOW_4(a, b)   __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define DL_HIGH_4(a, b)  __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#define DL_LOW_8(a, b)   __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define DL_HIGH_8(a, b)  __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#define DL_LOW_16(a, b)  __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
 #define DL_HIGH_16(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 
 #if DL_VECTOR_BYTES == 64
@@ -140,7 +141,8 @@ __attribute__((unused)) static inline dl_v_f32 dl_permute_f32(dl_v_f32 v, dl_v_i
 }
 
 /* Four cells from each of four addresses. */
-__attribute__((unused)) static inline dl_v_f32 dl_load_rows_f32(const float *a, const float *b, const float *c, const float *d) {
+__attribute__((unused)) static inline dl_v_f32 dl_load_rows_f32(const float *a, const float *b, const float *c,
+                                                                const float *d) {
     __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(a));
     v = _mm512_insertf32x4(v, _mm_loadu_ps(b), 1);
     v = _mm512_insertf32x4(v, _mm_loadu_ps(c), 2);
