@@ -42,7 +42,8 @@ def leaf(array, grad=True):
 
 
 def to_numpy(tensor):
-    return np.ascontiguousarray(tensor.detach().resolve_neg().numpy())
+    """A copy: what it came from may be updated in place."""
+    return np.array(tensor.detach().resolve_neg().numpy(), order="C")
 
 
 class View:

@@ -7,6 +7,8 @@ import sys
 
 os.environ["KERAS_BACKEND"] = "torch"
 
+import torch
+
 FILES = ["ops", "activations", "layers", "losses", "metrics", "optimizers", "initializers", "training", "defaults"]
 
 
@@ -15,6 +17,7 @@ def main():
     unknown = [name for name in names if name not in FILES]
     if unknown:
         sys.exit(f"make.py: no such file: {', '.join(unknown)}; there are {', '.join(FILES)}")
+    torch.set_num_threads(1)  # sums in one order: the same bytes at every call
     for name in names:
         importlib.import_module(name).make()
 
