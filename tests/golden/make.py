@@ -17,7 +17,7 @@ def main():
     unknown = [name for name in names if name not in FILES]
     if unknown:
         sys.exit(f"make.py: no such file: {', '.join(unknown)}; there are {', '.join(FILES)}")
-    torch.set_num_threads(1)  # sums in one order: the same bytes at every call
+    torch.set_num_threads(1)  # sums in one order, so that a new call changes the files as little as possible
     for name in names:
         importlib.import_module(name).make()
 

@@ -359,8 +359,8 @@ def shapes(cases):
         for i, size in enumerate((2, 1, 3)):
             shape = [2, 3, 4]
             shape[dim if dim < 0 else dim - 1] = size
-            parts.append(normal(f"concat{dim}{i}", *shape))
-        cases.function(f"concat/dim_{dim}", "op", "concat", lambda parts: torch.cat(parts, torch_dims(dim)), [parts],
+            parts.append(normal(f"cat{dim}{i}", *shape))
+        cases.function(f"cat/dim_{dim}", "op", "cat", lambda parts: torch.cat(parts, torch_dims(dim)), [parts],
                        {"dim": dim})
         parts = [normal(f"stack{dim}{i}", 2, 3) for i in range(3)]
         cases.function(f"stack/dim_{dim}", "op", "stack", lambda parts: torch.stack(parts, torch_dims(dim)), [parts],
