@@ -46,6 +46,7 @@ struct dl_tensor {
     int output;        /* which output of the node */
     dl_tensor *grad;   /* counted */
     dl_tensor *logits; /* counted: what a softmax or sigmoid activation was given, for stable losses; or NULL */
+    const void *logits_of; /* the definition of that activation */
     bool view;         /* made by dl_tensor_view: another tensor may name the same elements */
     uint32_t viewed;   /* the storage's version when the view was made */
 };

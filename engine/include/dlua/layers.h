@@ -242,7 +242,8 @@ typedef struct dl_softmax_layer_options {
 typedef struct dl_dropout_layer_options {
     dl_layer_options layer;
     double rate;
-    int64_t seed; /* DL_NONE: a stream of the context's */
+    dl_ints noise_shape; /* count 0: none; DL_NONE: as the inputs */
+    int64_t seed;        /* DL_NONE: a stream of the context's */
 } dl_dropout_layer_options;
 
 typedef struct dl_batch_normalization_options {
@@ -331,10 +332,10 @@ typedef struct dl_l1_l2_options {
 
 /* ---- losses and metrics ---------------------------------------------------------------------------------------- */
 
-typedef struct dl_huber_loss_class_options {
+typedef struct dl_huber_options {
     dl_loss_options loss;
     double delta;
-} dl_huber_loss_class_options;
+} dl_huber_options;
 typedef struct dl_crossentropy_options {
     dl_loss_options loss;
     bool from_logits;

@@ -80,11 +80,13 @@ typedef struct dl_layer_def {
     dl_definition definition;
     int minimum_inputs, maximum_inputs; /* maximum 0: any number */
     int minimum_dims, maximum_dims;     /* of each input, batch counted; 0: any */
+    /* After the options are set: checks them against each other, makes layers inside; may be NULL. */
+    dl_status (*init)(dl_layer *layer);
     /* Makes the weights for inputs of these specs (batch free); NULL: no weights. */
     dl_status (*build)(dl_layer *layer, const dl_spec *in, int inputs);
     /* The outputs' specs; checks that the inputs fit, naming both shapes. NULL: the output is like the one input. */
     dl_status (*infer)(const dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs);
-    /* Computes call->out[] from call->in[] by operations; runs inside a scope. */
+    /* Computes call->out[] from call->in[] by operations; runs inside a scope. Sets call->outputs. */
     dl_status (*call)(dl_layer *layer, dl_layer_call *call);
     void (*finalize)(dl_layer *layer); /* frees layer->state; may be NULL */
     int flags;
@@ -110,6 +112,8 @@ struct dl_layer {
     dl_layer **children; /* counted */
     dl_stream initial;   /* first values of the weights */
     dl_stream stream;    /* draws of its calls (DL_LAYER_RANDOM); a step that fails puts it back */
+    const dl_layer *walker; /* of the last walk that came by: a layer in several places is seen once */
+    uint64_t walks;
     void *state;         /* of the definition */
     struct dl_trainer *trainer; /* after dl_model_compile */
 };
@@ -131,8 +135,9 @@ DL_API void dl_spec_describe(const dl_spec *spec, char *text, size_t size);
 
 /* The caller owns *out. options NULL: the defaults. */
 DL_API dl_status dl_layer_create(dl_context *context, const char *class_name, const void *options, dl_layer **out);
-/* Makes the weights now (dl_layer_apply and models do it at the first call). */
+/* Makes the weights now (dl_layer_apply and models do it at the first call). Once built, does nothing. */
 DL_API dl_status dl_layer_build(dl_layer *layer, const dl_spec *in, int inputs);
+/* The outputs' specs; builds the layer first if need be. */
 DL_API dl_status dl_layer_infer(dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs);
 /* Calls the layer on tensors; builds it first if need be. Results as new references in out[]. Errors are prefixed with
  * the layer's name, so a nested one shows its path: "model/block/conv2d_1: ...". */
@@ -145,10 +150,13 @@ DL_API dl_status dl_layer_add_weight(dl_layer *layer, const char *name, int dims
 DL_API dl_status dl_layer_add_child(dl_layer *layer, dl_layer *child);
 /* Inside a call: value becomes weights[index] when the whole step has succeeded (moving statistics). */
 DL_API dl_status dl_layer_assign_later(dl_layer_call *call, dl_layer *layer, int index, dl_tensor *value);
+/* Inside a call: weights[index] as the calls before in this step have left it. Borrowed. */
+DL_API dl_tensor *dl_layer_value(const dl_layer_call *call, const dl_layer *layer, int index);
 /* Inside a call: adds a penalty (0 dimensions) to the loss of the step. */
 DL_API dl_status dl_layer_add_loss(dl_layer_call *call, dl_tensor *penalty);
 /* All weights of the layer and of the layers in it, depth first, in the order of creation. The k-th; NULL past the end.
- * *path (may be NULL) is "conv2d_1/kernel"-like text in `text`. */
+ * `text` (may be NULL) receives the path from this layer down: "conv2d_1/kernel". A layer that is in several places
+ * counts once. */
 DL_API dl_weight *dl_layer_weight(dl_layer *layer, int64_t k, char *text, size_t size);
 DL_API int64_t dl_layer_count_params(const dl_layer *layer, bool trainable_only);
 /* Freezes or frees the layer and all in it; a compiled model follows at its next step. */
@@ -258,7 +266,8 @@ typedef struct dl_variable_update {
 
 typedef struct dl_optimizer_def {
     dl_definition definition;
-    const char *slots; /* names of the state kept for each variable: "momentum velocity" */
+    int slots; /* tensors of state kept for each variable, at most 4 */
+    const char *const *slot_names;
     /* False if these options do without the slot. NULL: all are needed. */
     bool (*needs_slot)(const void *options, int slot);
     /* Updates value and slots in one sweep; allocates nothing, polls nothing, cannot fail. */

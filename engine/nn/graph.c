@@ -1,0 +1,291 @@
+/* nn/graph.c: graphs of layer calls, as Sequential and Functional hold them, and how one is run.
+ *
+ *      values:  v0 --node 0 (Conv2D)--> v1 --node 1 (MaxPooling2D)--> v2 ...
+ *
+ * Always true: nodes are in order of computation; a value is released as soon as its last user has taken it; outside a
+ * run no value holds a tensor. */
+#include <string.h>
+
+#include "nn/nn.h"
+
+/* ---- making -------------------------------------------------------------------------------------------------------- */
+
+dl_status dl_graph_create(dl_context *context, dl_graph **out) {
+    *out = dl_alloc_zeroed(context, sizeof **out);
+    if (!*out)
+        return dl_last_status();
+    (*out)->context = context;
+    return DL_OK;
+}
+
+void dl_graph_free(dl_graph *graph) {
+    if (!graph)
+        return;
+    for (int i = 0; i < graph->node_count; i++)
+        dl_free(graph->nodes[i].in);
+    dl_free(graph->nodes);
+    dl_free(graph->values);
+    dl_free(graph->inputs);
+    dl_free(graph->outputs);
+    dl_free(graph->in);
+    dl_free(graph->masks);
+    dl_free(graph->in_specs);
+    dl_free(graph->specs);
+    dl_free(graph);
+}
+
+static dl_status add_value(dl_graph *graph, int node, const dl_spec *spec) {
+    DL_TRY(dl_grow(graph->context, &graph->values, graph->value_count, &graph->value_capacity,
+                   sizeof *graph->values));
+    graph->values[graph->value_count++] = (dl_graph_value){.spec = *spec, .node = node};
+    return DL_OK;
+}
+
+static dl_status add_node(dl_graph *graph, dl_layer *layer, const int *in, int inputs, const dl_spec *out,
+                          int outputs) {
+    DL_TRY(dl_grow(graph->context, &graph->nodes, graph->node_count, &graph->node_capacity, sizeof *graph->nodes));
+    dl_graph_node node = {.layer = layer, .inputs = inputs, .outputs = outputs, .out = graph->value_count};
+    if (inputs > 0) {
+        node.in = dl_alloc_array(graph->context, (size_t)inputs, sizeof *node.in);
+        if (!node.in)
+            return dl_last_status();
+        memcpy(node.in, in, (size_t)inputs * sizeof *in);
+    }
+    for (int i = 0; i < outputs; i++) {
+        dl_status status = add_value(graph, graph->node_count, &out[i]);
+        if (status != DL_OK) {
+            graph->value_count = node.out;
+            dl_free(node.in);
+            return status;
+        }
+    }
+    graph->nodes[graph->node_count++] = node;
+    return DL_OK;
+}
+
+dl_status dl_graph_input(dl_graph *graph, dl_layer *layer, const dl_spec *spec, int *value) {
+    *value = graph->value_count;
+    return add_node(graph, layer, NULL, 0, spec, 1);
+}
+
+/* Makes room for the inputs of any node. */
+static dl_status reserve_inputs(dl_graph *graph, int inputs) {
+    if (inputs <= graph->most_inputs)
+        return DL_OK;
+    size_t count = (size_t)inputs;
+    void *in = dl_realloc(graph->context, graph->in, count * sizeof *graph->in);
+    if (!in)
+        return dl_last_status();
+    graph->in = in;
+    void *masks = dl_realloc(graph->context, graph->masks, count * sizeof *graph->masks);
+    if (!masks)
+        return dl_last_status();
+    graph->masks = masks;
+    void *specs = dl_realloc(graph->context, graph->in_specs, count * sizeof *graph->in_specs);
+    if (!specs)
+        return dl_last_status();
+    graph->in_specs = specs;
+    graph->most_inputs = inputs;
+    return DL_OK;
+}
+
+dl_status dl_graph_call(dl_graph *graph, dl_layer *layer, const int *in, int inputs, int *first) {
+    dl_spec out[DL_MAX_LAYER_OUTPUTS];
+    int outputs = 0;
+    DL_TRY(reserve_inputs(graph, inputs));
+    for (int i = 0; i < inputs; i++)
+        graph->in_specs[i] = graph->values[in[i]].spec;
+    DL_TRY(dl_layer_infer(layer, graph->in_specs, inputs, out, &outputs));
+    *first = graph->value_count;
+    return add_node(graph, layer, in, inputs, out, outputs);
+}
+
+/* ---- planning ------------------------------------------------------------------------------------------------------ */
+
+static void count_users(dl_graph *graph) {
+    for (int v = 0; v < graph->value_count; v++)
+        graph->values[v].users = 0;
+    for (int n = 0; n < graph->node_count; n++)
+        for (int i = 0; i < graph->nodes[n].inputs; i++)
+            graph->values[graph->nodes[n].in[i]].users++;
+    for (int i = 0; i < graph->output_count; i++)
+        graph->values[graph->outputs[i]].users++;
+}
+
+/* Lets a node run together with the one before it where a fusion takes both and nobody else uses what lies between. */
+static void plan_fusions(dl_graph *graph) {
+    for (int n = 0; n < graph->node_count; n++) {
+        graph->nodes[n].fusion = NULL;
+        graph->nodes[n].skipped = false;
+    }
+    for (int n = 0; n < graph->node_count; n++) {
+        dl_graph_node *second = &graph->nodes[n];
+        if (second->inputs != 1 || graph->values[second->in[0]].users != 1)
+            continue;
+        int place = graph->values[second->in[0]].node;
+        dl_graph_node *first = &graph->nodes[place];
+        if (!first->layer || first->inputs != 1 || first->outputs != 1 || first->skipped || first->fusion)
+            continue;
+        second->fusion = dl_find_fusion(first->layer, second->layer, &graph->values[first->in[0]].spec);
+        second->first = place;
+        first->skipped = second->fusion != NULL;
+    }
+}
+
+static dl_status copy_places(dl_context *context, const int *from, int count, int **to) {
+    int *copy = dl_alloc_array(context, (size_t)count, sizeof *copy);
+    if (!copy)
+        return dl_last_status();
+    memcpy(copy, from, (size_t)count * sizeof *copy);
+    dl_free(*to);
+    *to = copy;
+    return DL_OK;
+}
+
+dl_status dl_graph_finish(dl_graph *graph, const int *inputs, int input_count, const int *outputs, int output_count) {
+    void *specs = dl_realloc(graph->context, graph->specs, (size_t)graph->value_count * sizeof *graph->specs);
+    if (!specs)
+        return dl_last_status();
+    graph->specs = specs;
+    DL_TRY(copy_places(graph->context, inputs, input_count, &graph->inputs));
+    graph->input_count = input_count;
+    DL_TRY(copy_places(graph->context, outputs, output_count, &graph->outputs));
+    graph->output_count = output_count;
+    count_users(graph);
+    plan_fusions(graph);
+    return DL_OK;
+}
+
+/* ---- shapes -------------------------------------------------------------------------------------------------------- */
+
+/* The data must have the dtype, rank and sizes that the input was declared with. */
+static dl_status check_input(const dl_graph *graph, int k, const dl_spec *got) {
+    const dl_spec *want = &graph->values[graph->inputs[k]].spec;
+    bool fits = want->dims == got->dims;
+    for (int i = 0; fits && i < want->dims; i++)
+        fits = want->shape[i] == DL_NONE || want->shape[i] == got->shape[i];
+    if (!fits)
+        return dl_fail(DL_SHAPE, "input %d was made for %s, got %s", k + 1, dl_spec_text_of(want).at,
+                       dl_spec_text_of(got).at);
+    if (want->dtype != got->dtype)
+        return dl_fail(DL_DTYPE, "input %d is %s, got %s %s; convert it first (x:to(\"%s\"))", k + 1,
+                       dl_dtype_name(want->dtype), dl_dtype_name(got->dtype), dl_spec_text_of(got).at,
+                       dl_dtype_name(want->dtype));
+    return DL_OK;
+}
+
+dl_status dl_graph_infer(dl_graph *graph, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
+    if (inputs != graph->input_count)
+        return dl_fail(DL_INVALID, "the model takes %d input%s, got %d", graph->input_count,
+                       graph->input_count == 1 ? "" : "s", inputs);
+    for (int i = 0; i < inputs; i++) {
+        DL_TRY(check_input(graph, i, &in[i]));
+        graph->specs[graph->inputs[i]] = in[i];
+    }
+    for (int n = 0; n < graph->node_count; n++) {
+        dl_graph_node *node = &graph->nodes[n];
+        int made;
+        if (node->inputs == 0)
+            continue;
+        for (int i = 0; i < node->inputs; i++)
+            graph->in_specs[i] = graph->specs[node->in[i]];
+        DL_TRY(dl_layer_infer(node->layer, graph->in_specs, node->inputs, graph->specs + node->out, &made));
+    }
+    for (int i = 0; i < graph->output_count; i++)
+        out[i] = graph->specs[graph->outputs[i]];
+    *outputs = graph->output_count;
+    return DL_OK;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------------- */
+
+static void drop_value(dl_graph_value *value) {
+    dl_release(value->tensor);
+    dl_release(value->mask);
+    value->tensor = NULL;
+    value->mask = NULL;
+}
+
+static void begin_values(dl_graph *graph, const dl_layer_call *call) {
+    for (int v = 0; v < graph->value_count; v++)
+        graph->values[v].left = graph->values[v].users;
+    for (int i = 0; i < graph->input_count; i++) {
+        dl_graph_value *value = &graph->values[graph->inputs[i]];
+        value->tensor = call->in[i];
+        dl_retain(value->tensor);
+        value->mask = call->masks ? call->masks[i] : NULL;
+        if (value->mask)
+            dl_retain(value->mask);
+    }
+}
+
+/* Puts what a call of a node gave into its values; what nobody uses goes at once. */
+static void keep_outputs(dl_graph *graph, const dl_graph_node *node, dl_layer_call *call) {
+    for (int i = 0; i < call->outputs; i++) {
+        dl_graph_value *value = &graph->values[node->out + i];
+        value->tensor = call->out[i];
+        value->mask = i == 0 ? call->out_mask : NULL;
+        if (value->left == 0)
+            drop_value(value);
+    }
+}
+
+static dl_status run_layers(dl_graph *graph, const dl_graph_node *node, dl_layer_call *call) {
+    if (!node->fusion)
+        return dl_layer_run(node->layer, call);
+    dl_layer *first = graph->nodes[node->first].layer;
+    size_t scope = dl_scope_begin(call->context);
+    return dl_call_finish(first, call, scope, node->fusion->call(first, node->layer, call));
+}
+
+static dl_status run_node(dl_graph *graph, const dl_graph_node *node, const dl_layer_call *outer) {
+    const dl_graph_node *source = node->fusion ? &graph->nodes[node->first] : node;
+    dl_layer_call call = {.context = graph->context, .training = outer->training, .in = graph->in,
+                          .inputs = source->inputs, .masks = graph->masks, .deferred = outer->deferred};
+    for (int i = 0; i < source->inputs; i++) {
+        graph->in[i] = graph->values[source->in[i]].tensor;
+        graph->masks[i] = graph->values[source->in[i]].mask;
+    }
+    DL_TRY(run_layers(graph, node, &call));
+    keep_outputs(graph, node, &call);
+    for (int i = 0; i < source->inputs; i++) {
+        dl_graph_value *value = &graph->values[source->in[i]];
+        if (--value->left == 0)
+            drop_value(value);
+    }
+    return DL_OK;
+}
+
+/* The fusions hide the value between two layers, which anomaly detection wants to see. */
+static dl_status run_nodes(dl_graph *graph, dl_layer_call *call) {
+    bool apart = call->deferred && call->deferred->anomaly;
+    for (int n = 0; n < graph->node_count; n++) {
+        dl_graph_node node = graph->nodes[n];
+        if (node.inputs == 0 || (node.skipped && !apart))
+            continue;
+        if (apart)
+            node.fusion = NULL;
+        DL_TRY(run_node(graph, &node, call));
+    }
+    return DL_OK;
+}
+
+dl_status dl_graph_run(dl_graph *graph, dl_layer_call *call) {
+    begin_values(graph, call);
+    dl_status status = run_nodes(graph, call);
+    for (int i = 0; status == DL_OK && i < graph->output_count; i++) {
+        dl_graph_value *value = &graph->values[graph->outputs[i]];
+        dl_retain(value->tensor);
+        call->out[i] = dl_scope_add(call->context, value->tensor);
+        if (!call->out[i])
+            status = dl_last_status();
+        if (i == 0 && value->mask) {
+            dl_retain(value->mask);
+            call->out_mask = dl_scope_add(call->context, value->mask);
+        }
+    }
+    call->outputs = graph->output_count;
+    for (int v = 0; v < graph->value_count; v++)
+        drop_value(&graph->values[v]);
+    return status;
+}

@@ -1,0 +1,40 @@
+/* nn/layer_common.c: what several layers need: windows over images, activity penalties, the activation of a layer. */
+#include <string.h>
+
+#include "nn/nn.h"
+
+int64_t dl_window_out(int64_t size, int64_t window, int64_t stride, int64_t dilation, bool same) {
+    if (size == DL_NONE)
+        return DL_NONE;
+    if (same)
+        return (size + stride - 1) / stride;
+    int64_t reach = (window - 1) * dilation + 1;
+    return size < reach ? 0 : (size - reach) / stride + 1;
+}
+
+dl_status dl_check_data_format(const char *class_name, const char *data_format) {
+    if (!data_format || strcmp(data_format, "channels_last") == 0)
+        return DL_OK;
+    if (strcmp(data_format, "channels_first") == 0)
+        return dl_fail(DL_UNSUPPORTED,
+                       "%s: data_format 'channels_first' is not supported: images are {N, H, W, C} (from {N, C, H, W}: "
+                       "x:permute(1, 3, 4, 2))",
+                       class_name);
+    return dl_fail(DL_INVALID, "%s: data_format must be 'channels_last', got '%s'", class_name, data_format);
+}
+
+const dl_object *dl_activation_of(const dl_layer *layer) {
+    const dl_field *field = dl_find_field(layer->object.definition->fields, "activation");
+    if (!field || field->kind != DL_FIELD_OBJECT || field->family != &dl_activation_family)
+        return NULL;
+    dl_object *activation;
+    memcpy(&activation, (const char *)layer->object.options + field->offset, sizeof activation);
+    return activation;
+}
+
+dl_status dl_layer_add_activity_loss(dl_layer_call *call, dl_object *regularizer, dl_tensor *y) {
+    if (!regularizer || !y || !call->deferred)
+        return DL_OK;
+    double samples = y->dims > 0 && y->shape[0] > 0 ? (double)y->shape[0] : 1;
+    return dl_layer_add_loss(call, dl_div_number(call->context, dl_regularize(regularizer, y), samples));
+}

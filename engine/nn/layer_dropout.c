@@ -1,0 +1,78 @@
+/* nn/layer_dropout.c: Dropout. It draws from the layer's own stream, whose place moves on with each training step that
+ * succeeds. */
+#include "nn/nn.h"
+
+static dl_status init(dl_layer *layer) {
+    int64_t seed = DL_OPTIONS(layer, dl_dropout_layer_options)->seed;
+    if (seed != DL_NONE)
+        layer->stream = (dl_stream){.seed = (uint64_t)seed};
+    return DL_OK;
+}
+
+/* The sizes of the mask: those of noise_shape, with the input's where it has none. */
+static dl_status noise_sizes(const dl_ints *noise, const dl_spec *in, int64_t *shape) {
+    bool fits = noise->count == in->dims;
+    for (int i = 0; fits && i < in->dims; i++) {
+        shape[i] = noise->at[i] == DL_NONE ? in->shape[i] : noise->at[i];
+        fits = shape[i] == 1 || shape[i] == in->shape[i] || in->shape[i] == DL_NONE;
+    }
+    if (fits)
+        return DL_OK;
+    dl_spec wanted = {.dims = noise->count};
+    for (int i = 0; i < noise->count; i++)
+        wanted.shape[i] = noise->at[i];
+    return dl_fail(DL_SHAPE, "Dropout: noise_shape %s does not fit inputs %s", dl_spec_text_of(&wanted).at,
+                   dl_spec_text_of(in).at);
+}
+
+static dl_status infer(const dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
+    (void)inputs;
+    const dl_dropout_layer_options *options = DL_OPTIONS(layer, dl_dropout_layer_options);
+    int64_t shape[DL_MAX_DIMS];
+    if (options->noise_shape.count)
+        DL_TRY(noise_sizes(&options->noise_shape, in, shape));
+    *out = *in;
+    *outputs = 1;
+    return DL_OK;
+}
+
+/* One draw for every element that shares it. */
+static dl_tensor *drop_shared(dl_layer *layer, dl_layer_call *call) {
+    const dl_dropout_layer_options *options = DL_OPTIONS(layer, dl_dropout_layer_options);
+    dl_tensor *x = call->in[0];
+    dl_spec in = dl_spec_of_tensor(x);
+    int64_t shape[DL_MAX_DIMS];
+    if (noise_sizes(&options->noise_shape, &in, shape) != DL_OK)
+        return NULL;
+    dl_tensor *mask = dl_empty(call->context, x->dtype, x->dims, shape);
+    if (!mask || dl_bernoulli_(mask, &layer->stream, 1 - options->rate) != DL_OK)
+        return NULL;
+    double scale = options->rate < 1 ? 1 / (1 - options->rate) : 0;
+    return dl_mul(call->context, x, dl_mul_number(call->context, mask, scale));
+}
+
+static dl_status call_dropout(dl_layer *layer, dl_layer_call *call) {
+    const dl_dropout_layer_options *options = DL_OPTIONS(layer, dl_dropout_layer_options);
+    if (!call->training || options->rate == 0)
+        return dl_call_return(call, call->in[0]);
+    if (options->noise_shape.count)
+        return dl_call_return(call, drop_shared(layer, call));
+    return dl_call_return(call, dl_dropout(call->context, call->in[0], options->rate, &layer->stream));
+}
+
+static const dl_field fields[] = {
+    DL_REAL(dl_dropout_layer_options, rate, 0.0, 0.0, 1.0, DL_REQUIRED, "fraction of the inputs set to zero"),
+    DL_INTS(dl_dropout_layer_options, noise_shape, NULL, 0, 1, DL_HIGHEST, DL_NONE_OK,
+            "shape of the mask, the batch counted: where a size is 1, one draw is for all"),
+    DL_INT(dl_dropout_layer_options, seed, DL_NONE, DL_LOWEST, DL_HIGHEST, DL_NONE_OK,
+           "of the layer's stream; none: one of the context's"),
+    DL_LAYER_FIELDS(dl_dropout_layer_options)};
+
+const dl_layer_def dl_layer_dropout = {
+    .definition = {.name = "Dropout", .version = 1,
+                   .help = "In training, sets a fraction of the inputs to zero and scales the rest up.",
+                   .formula = "x * keep / (1 - rate)", .source = "Srivastava et al. 2014",
+                   .shapes = "any shape -> the same", .fields = fields,
+                   .options_size = sizeof(dl_dropout_layer_options)},
+    .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 1,
+    .init = init, .infer = infer, .call = call_dropout, .flags = DL_LAYER_RANDOM | DL_LAYER_KEEPS_MASK};

@@ -1,0 +1,285 @@
+/* nn/optimizer.c: what all optimizers have in common: the state kept for each variable, learning rate, clipping, and an
+ * update in two phases: dl_optimizer_prepare may fail and changes nothing that counts, dl_optimizer_commit cannot fail.
+ *
+ * Always true: an entry's slots are contiguous tensors of the variable's shape and dtype; an entry once made stays. */
+#include <math.h>
+#include <string.h>
+
+#include "kernels/kernels.h"
+#include "nn/families.h"
+
+static const dl_optimizer_def *definition_of(const dl_optimizer *optimizer) {
+    return (const dl_optimizer_def *)optimizer->object.definition;
+}
+
+static const dl_optimizer_options *options_of(const dl_optimizer *optimizer) {
+    return (const dl_optimizer_options *)optimizer->object.options;
+}
+
+/* ---- begin and end ------------------------------------------------------------------------------------------------- */
+
+static dl_status check_clipping(const dl_optimizer *optimizer) {
+    const dl_optimizer_options *options = options_of(optimizer);
+    int given = !isnan(options->clipnorm) + !isnan(options->clipvalue) + !isnan(options->global_clipnorm);
+    if (given > 1)
+        return dl_fail(DL_INVALID, "%s: only one of clipnorm, clipvalue and global_clipnorm can be set, got %d",
+                       optimizer->object.definition->name, given);
+    return DL_OK;
+}
+
+dl_status dl_optimizer_init(dl_object *object) {
+    dl_optimizer *optimizer = (dl_optimizer *)object;
+    dl_optimizer_options *options = object->options;
+    if (!options->name) {
+        options->name = dl_unique_name(object->context, object->definition->name);
+        if (!options->name)
+            return dl_last_status();
+    }
+    optimizer->learning_rate = options->learning_rate.which == 0 ? options->learning_rate.as.real : 0;
+    return check_clipping(optimizer);
+}
+
+static void clear_entry(dl_slots *entry) {
+    for (int i = 0; i < DL_COUNT(entry->tensors); i++)
+        dl_release(entry->tensors[i]);
+    dl_release(entry->variable);
+}
+
+void dl_optimizer_finalize(dl_object *object) {
+    dl_optimizer *optimizer = (dl_optimizer *)object;
+    for (int64_t i = 0; i < optimizer->count; i++)
+        clear_entry(&optimizer->entries[i]);
+    dl_free(optimizer->entries);
+    dl_free(optimizer->places);
+}
+
+/* ---- learning rate and iterations ---------------------------------------------------------------------------------- */
+
+static double rate_at(const dl_optimizer *optimizer, int64_t iteration) {
+    const dl_alternative *rate = &options_of(optimizer)->learning_rate;
+    if (rate->which == 0)
+        return optimizer->learning_rate;
+    return ((const dl_schedule_def *)rate->as.object->definition)->rate(rate->as.object, iteration);
+}
+
+double dl_optimizer_learning_rate(const dl_optimizer *optimizer) {
+    return rate_at(optimizer, optimizer->iterations);
+}
+
+dl_status dl_optimizer_set_learning_rate(dl_optimizer *optimizer, double rate) {
+    const char *name = optimizer->object.definition->name;
+    if (options_of(optimizer)->learning_rate.which != 0)
+        return dl_fail(DL_STATE, "%s: the learning rate follows a schedule and cannot be set", name);
+    if (!(rate >= 0) || isinf(rate))
+        return dl_fail(DL_INVALID, "%s: learning_rate must be a number of at least 0, got %g", name, rate);
+    optimizer->learning_rate = rate;
+    return DL_OK;
+}
+
+int64_t dl_optimizer_iterations(const dl_optimizer *optimizer) {
+    return optimizer->iterations;
+}
+
+void dl_optimizer_set_iterations(dl_optimizer *optimizer, int64_t iterations) {
+    optimizer->iterations = iterations;
+}
+
+/* ---- state --------------------------------------------------------------------------------------------------------- */
+
+static bool needs_slot(const dl_optimizer *optimizer, int slot) {
+    const dl_optimizer_def *definition = definition_of(optimizer);
+    return !definition->needs_slot || definition->needs_slot(optimizer->object.options, slot);
+}
+
+static dl_status make_slots(dl_optimizer *optimizer, dl_slots *entry, dl_tensor *variable) {
+    *entry = (dl_slots){.variable = variable};
+    dl_retain(variable);
+    dl_status status = DL_OK;
+    for (int i = 0; status == DL_OK && i < definition_of(optimizer)->slots; i++) {
+        if (!needs_slot(optimizer, i))
+            continue;
+        entry->tensors[i] = dl_tensor_new(variable->context, variable->dtype, variable->dims, variable->shape);
+        status = entry->tensors[i] ? dl_tensor_fill(entry->tensors[i], 0) : dl_last_status();
+    }
+    if (status != DL_OK)
+        clear_entry(entry);
+    return status;
+}
+
+static dl_status add_entry(dl_optimizer *optimizer, dl_tensor *variable, int64_t *place) {
+    if (!dl_dtype_is_float(variable->dtype) || !dl_tensor_is_contiguous(variable))
+        return dl_fail(DL_INVALID, "%s: variables must be contiguous float tensors, got %s %s",
+                       optimizer->object.definition->name, dl_dtype_name(variable->dtype),
+                       dl_tensor_text(variable).at);
+    if (optimizer->count == optimizer->capacity) {
+        int64_t capacity = optimizer->capacity ? 2 * optimizer->capacity : 8;
+        dl_slots *entries = dl_realloc(optimizer->object.context, optimizer->entries,
+                                       (size_t)capacity * sizeof *optimizer->entries);
+        if (!entries)
+            return dl_last_status();
+        optimizer->entries = entries;
+        optimizer->capacity = capacity;
+    }
+    DL_TRY(make_slots(optimizer, &optimizer->entries[optimizer->count], variable));
+    *place = optimizer->count++;
+    return DL_OK;
+}
+
+/* The entry of a variable, made if it is new. Steps come with the variables in one order, so `guess` is right mostly. */
+static dl_status find_entry(dl_optimizer *optimizer, dl_tensor *variable, int64_t guess, int64_t *place) {
+    if (guess < optimizer->count && optimizer->entries[guess].variable == variable) {
+        *place = guess;
+        return DL_OK;
+    }
+    for (*place = 0; *place < optimizer->count; (*place)++)
+        if (optimizer->entries[*place].variable == variable)
+            return DL_OK;
+    return add_entry(optimizer, variable, place);
+}
+
+dl_tensor *dl_optimizer_slot(dl_optimizer *optimizer, dl_tensor *variable, int slot, const char **name) {
+    const dl_optimizer_def *definition = definition_of(optimizer);
+    *name = NULL;
+    if (slot < 0 || slot >= definition->slots)
+        return NULL;
+    *name = definition->slot_names[slot];
+    int64_t place;
+    if (find_entry(optimizer, variable, 0, &place) != DL_OK)
+        return NULL;
+    return optimizer->entries[place].tensors[slot];
+}
+
+/* ---- clipping ------------------------------------------------------------------------------------------------------ */
+
+static dl_status sum_squares(const dl_tensor *grad, double *sum) {
+    return dl_kernel()->sum_squares(grad->context, grad->dtype == DL_FLOAT32 ? DL_ELEMENT_FLOAT32 : DL_ELEMENT_FLOAT64,
+                                    sum, dl_tensor_data(grad), dl_tensor_numel(grad));
+}
+
+/* Keras's g * clipnorm / max(norm, clipnorm), for each gradient. */
+static dl_status clip_each(dl_optimizer *optimizer, dl_tensor *const *grads, int64_t count) {
+    double limit = options_of(optimizer)->clipnorm;
+    for (int64_t i = 0; i < count; i++) {
+        double sum = 0;
+        if (!grads[i])
+            continue;
+        DL_TRY(sum_squares(grads[i], &sum));
+        optimizer->entries[optimizer->places[i]].grad_scale = limit / fmax(sqrt(sum), limit);
+    }
+    return DL_OK;
+}
+
+/* One scale for all: clipnorm * min(1 / norm, 1 / clipnorm); a norm that is not finite makes all NaN, as in Keras. */
+static dl_status clip_together(dl_optimizer *optimizer, dl_tensor *const *grads, int64_t count) {
+    double limit = options_of(optimizer)->global_clipnorm;
+    double total = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double sum = 0;
+        if (!grads[i])
+            continue;
+        DL_TRY(sum_squares(grads[i], &sum));
+        total += sum;
+    }
+    double norm = sqrt(total);
+    double scale = isfinite(norm) ? limit * fmin(1 / norm, 1 / limit) : NAN;
+    for (int64_t i = 0; i < count; i++)
+        if (grads[i])
+            optimizer->entries[optimizer->places[i]].grad_scale = scale;
+    return DL_OK;
+}
+
+/* ---- the two phases ------------------------------------------------------------------------------------------------ */
+
+static dl_status reserve_places(dl_optimizer *optimizer, int64_t count) {
+    if (count <= optimizer->places_capacity)
+        return DL_OK;
+    int64_t *places = dl_realloc(optimizer->object.context, optimizer->places, (size_t)count * sizeof *places);
+    if (!places)
+        return dl_last_status();
+    optimizer->places = places;
+    optimizer->places_capacity = count;
+    return DL_OK;
+}
+
+static dl_status prepare_one(dl_optimizer *optimizer, dl_tensor *variable, dl_tensor **grad, int64_t i) {
+    if (!dl_tensor_same_shape(variable, *grad) || variable->dtype != (*grad)->dtype)
+        return dl_fail(DL_SHAPE, "%s: variable %lld is %s %s and its gradient %s %s",
+                       optimizer->object.definition->name, (long long)i + 1, dl_dtype_name(variable->dtype),
+                       dl_tensor_text(variable).at, dl_dtype_name((*grad)->dtype), dl_tensor_text(*grad).at);
+    if (!dl_tensor_is_contiguous(*grad)) {
+        dl_tensor *contiguous = dl_tensor_contiguous(*grad);
+        if (!contiguous)
+            return dl_last_status();
+        dl_release(*grad);
+        *grad = contiguous;
+    }
+    DL_TRY(find_entry(optimizer, variable, i, &optimizer->places[i]));
+    optimizer->entries[optimizer->places[i]].grad_scale = 1;
+    return DL_OK;
+}
+
+dl_status dl_optimizer_prepare(dl_optimizer *optimizer, dl_tensor *const *variables, dl_tensor **grads,
+                               int64_t count) {
+    DL_TRY(reserve_places(optimizer, count));
+    for (int64_t i = 0; i < count; i++)
+        if (grads[i])
+            DL_TRY(prepare_one(optimizer, variables[i], &grads[i], i));
+    if (!isnan(options_of(optimizer)->clipnorm))
+        return clip_each(optimizer, grads, count);
+    if (!isnan(options_of(optimizer)->global_clipnorm))
+        return clip_together(optimizer, grads, count);
+    return DL_OK;
+}
+
+void dl_optimizer_commit(dl_optimizer *optimizer, dl_tensor *const *variables, dl_tensor *const *grads,
+                         int64_t count) {
+    const dl_optimizer_options *options = options_of(optimizer);
+    dl_variable_update update = {.context = optimizer->object.context, .options = options,
+                                 .learning_rate = dl_optimizer_learning_rate(optimizer),
+                                 .weight_decay = isnan(options->weight_decay) ? 0 : options->weight_decay,
+                                 .clip_value = isnan(options->clipvalue) ? INFINITY : options->clipvalue,
+                                 .iteration = optimizer->iterations + 1};
+    for (int64_t i = 0; i < count; i++) {
+        if (!grads[i])
+            continue;
+        const dl_slots *entry = &optimizer->entries[optimizer->places[i]];
+        void *slots[DL_COUNT(entry->tensors)];
+        for (int k = 0; k < DL_COUNT(slots); k++)
+            slots[k] = entry->tensors[k] ? dl_tensor_data(entry->tensors[k]) : NULL;
+        update.dtype = variables[i]->dtype;
+        update.count = dl_tensor_numel(variables[i]);
+        update.value = dl_tensor_data(variables[i]);
+        update.grad = dl_tensor_data(grads[i]);
+        update.slots = slots;
+        update.grad_scale = entry->grad_scale;
+        definition_of(optimizer)->update(&update);
+        dl_tensor_bump(variables[i]);
+    }
+    optimizer->iterations++;
+}
+
+/* ---- imperative use ------------------------------------------------------------------------------------------------ */
+
+dl_status dl_optimizer_step(dl_optimizer *optimizer, dl_tensor *const *variables, int64_t count) {
+    dl_tensor **grads = dl_alloc_array(optimizer->object.context, (size_t)DL_MAX(count, 1), sizeof *grads);
+    if (!grads)
+        return dl_last_status();
+    for (int64_t i = 0; i < count; i++) {
+        grads[i] = dl_grad(variables[i]);
+        if (grads[i])
+            dl_retain(grads[i]);
+    }
+    dl_status status = dl_optimizer_prepare(optimizer, variables, grads, count);
+    if (status == DL_OK)
+        dl_optimizer_commit(optimizer, variables, grads, count);
+    for (int64_t i = 0; i < count; i++)
+        dl_release(grads[i]);
+    dl_free(grads);
+    return status;
+}
+
+dl_status dl_zero_grad(dl_tensor *const *variables, int64_t count) {
+    for (int64_t i = 0; i < count; i++)
+        DL_TRY(dl_set_grad(variables[i], NULL));
+    return DL_OK;
+}
