@@ -67,10 +67,9 @@ class Cases:
         self.ids = set()
 
     def store(self, name, array):
-        """Keeps a tensor under a name of its own and returns the name; a number has shape {1}."""
-        array = np.ascontiguousarray(np.atleast_1d(array))
+        """Keeps a tensor under a name of its own and returns the name; a number has no dimensions."""
         assert name not in self.tensors, name
-        self.tensors[name] = array
+        self.tensors[name] = np.array(array, order="C")
         return name
 
     def add(self, id, kind, definition, options=None, dtypes=None, **fields):

@@ -94,7 +94,6 @@ ACTIVATIONS = {
     "squareplus": (lambda x, b: (x + torch.sqrt(x * x + b)) / 2, [{"b": 4}, {"b": 1.0}]),
     "sparse_plus": (sparse_plus, [{}]),
     "sparse_sigmoid": (lambda x: torch.clamp((x + 1) / 2, 0, 1), [{}]),
-    "exponential": (torch.exp, [{}]),
 }
 
 
