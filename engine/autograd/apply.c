@@ -150,6 +150,7 @@ static dl_status hand_over(dl_op_call *call, dl_tensor **out) {
 
 static dl_status apply(dl_context *context, const dl_op *op, dl_tensor *const *in, int inputs, const void *options,
                        dl_tensor **out) {
+    DL_TRY(dl_options_check(&op->definition, options));
     dl_op_call call = {.context = context, .op = op, .options = options, .in = in, .inputs = inputs};
     if (wants_gradient(context, op, in, inputs)) {
         DL_TRY(check_views(op, in, inputs));

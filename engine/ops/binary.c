@@ -202,10 +202,10 @@ static dl_status need_bool(const dl_tensor *x, const char *input) {
 
 /* out[0] = condition ? a : b over the shape that all three are broadcast to. */
 static dl_status choose(dl_op_call *call, const dl_tensor *condition, dl_tensor *a, dl_tensor *b) {
-    int dims;
-    int64_t shape[DL_MAX_DIMS];
-    DL_TRY(dl_shape_broadcast(a->dims, a->shape, b->dims, b->shape, &dims, shape));
-    DL_TRY(dl_shape_broadcast(dims, shape, condition->dims, condition->shape, &dims, shape));
+    int sides_dims, dims;
+    int64_t sides[DL_MAX_DIMS], shape[DL_MAX_DIMS];
+    DL_TRY(dl_shape_broadcast(a->dims, a->shape, b->dims, b->shape, &sides_dims, sides));
+    DL_TRY(dl_shape_broadcast(sides_dims, sides, condition->dims, condition->shape, &dims, shape));
     dl_dtype dtype = dl_common_dtype(a, b);
     a = dl_as(a, dtype);
     b = dl_as(b, dtype);
@@ -267,7 +267,8 @@ static dl_status masked_fill_backward(dl_op_gradient *gradient) {
 }
 
 static const dl_field masked_fill_fields[] = {
-    DL_REAL(dl_masked_fill_options, value, 0, DL_LOWEST, DL_HIGHEST, DL_REQUIRED, "what stands where the mask is true"),
+    DL_REAL(dl_masked_fill_options, value, 0, DL_LOWEST, DL_HIGHEST, DL_REQUIRED | DL_NONE_OK,
+            "what stands where the mask is true"),
     DL_END,
 };
 

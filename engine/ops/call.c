@@ -190,7 +190,7 @@ static void set_range(dl_slice_options *options, int dim, int64_t size, int64_t 
     first = DL_MIN(DL_MAX(first, 0), size);
     past = DL_MIN(DL_MAX(past, 0), size);
     options->starts.at[dim] = past > first ? first : size;
-    options->ends.at[dim] = past > first ? past - 1 : DL_NONE;
+    options->ends.at[dim] = past > first ? past - 1 : -1;
 }
 
 dl_tensor *dl_slice(dl_context *context, dl_tensor *x, int64_t dim, int64_t start, int64_t end, int64_t step) {
@@ -206,7 +206,8 @@ dl_tensor *dl_slice(dl_context *context, dl_tensor *x, int64_t dim, int64_t star
     }
     dl_slice_options options = {.starts.count = at + 1, .ends.count = at + 1, .steps.count = at + 1};
     for (int i = 0; i < at; i++) {
-        options.starts.at[i] = options.ends.at[i] = DL_NONE;
+        options.starts.at[i] = 0;
+        options.ends.at[i] = -1;
         options.steps.at[i] = 1;
     }
     options.steps.at[at] = step;

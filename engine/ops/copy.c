@@ -100,7 +100,7 @@ static dl_status fill_forward(dl_op_call *call) {
 }
 
 static const dl_field fill_fields[] = {
-    DL_REAL(dl_fill_options, value, 0, DL_LOWEST, DL_HIGHEST, DL_REQUIRED, "what every element becomes"),
+    DL_REAL(dl_fill_options, value, 0, DL_LOWEST, DL_HIGHEST, DL_REQUIRED | DL_NONE_OK, "what every element becomes"),
     DL_END,
 };
 

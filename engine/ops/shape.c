@@ -412,12 +412,10 @@ const dl_op dl_op_expand = {
 static void slice_range(const dl_slice_options *options, int dim, int64_t size, int64_t *start, int64_t *count,
                         int64_t *step) {
     int64_t first = options->starts.at[dim];
-    int64_t last = dim < options->ends.count ? options->ends.at[dim] : DL_NONE;
-    *step = dim < options->steps.count && options->steps.at[dim] != DL_NONE ? options->steps.at[dim] : 1;
-    first = first == DL_NONE ? 0 : first < 0 ? first + size : first;
-    last = last == DL_NONE ? size - 1 : last < 0 ? last + size : last;
-    first = DL_MIN(DL_MAX(first, 0), size);
-    last = DL_MIN(last, size - 1);
+    int64_t last = dim < options->ends.count ? options->ends.at[dim] : -1;
+    *step = dim < options->steps.count ? options->steps.at[dim] : 1;
+    first = DL_MAX(first < 0 ? first + size : first, 0);
+    last = DL_MIN(last < 0 ? last + size : last, size - 1);
     *start = first;
     *count = last < first ? 0 : (last - first) / *step + 1;
 }
@@ -462,11 +460,11 @@ static dl_status slice_backward(dl_op_gradient *gradient) {
 }
 
 static const dl_field slice_fields[] = {
-    DL_INTS(dl_slice_options, starts, NULL, 0, DL_LOWEST, DL_HIGHEST, DL_POSITION | DL_REQUIRED | DL_NONE_OK,
-            "first element in each dimension; none: the first"),
+    DL_INTS(dl_slice_options, starts, NULL, 0, DL_LOWEST, DL_HIGHEST, DL_POSITION | DL_REQUIRED,
+            "first element in each dimension, from the first dimension on"),
     DL_INTS(dl_slice_options, ends, "", 0, DL_LOWEST, DL_HIGHEST, DL_POSITION | DL_NONE_OK,
             "last element in each dimension, included; none: the last"),
-    DL_INTS(dl_slice_options, steps, "", 0, 1, DL_HIGHEST, DL_NONE_OK, "distance of the elements taken"),
+    DL_INTS(dl_slice_options, steps, "", 0, 1, DL_HIGHEST, DL_NONE_OK, "distance of the elements taken; none: 1"),
     DL_END,
 };
 

@@ -190,8 +190,8 @@ DL_API dl_tensor *dl_unsqueeze(dl_context *context, dl_tensor *x, int64_t dim);
 DL_API dl_tensor *dl_expand(dl_context *context, dl_tensor *x, int dims, const int64_t *shape);
 
 typedef struct dl_slice_options {
-    dl_ints starts, ends; /* per dimension: the first and the last element, both included; DL_NONE: open */
-    dl_ints steps;        /* 1 or more; count 0: all 1 */
+    dl_ints starts, ends; /* of the first dimensions: the first and the last element, both included */
+    dl_ints steps;        /* 1 or more; those that are missing are 1 */
 } dl_slice_options;
 /* Elements start, start + step ... before end along one dimension, as a view. end DL_NONE: to the end. */
 DL_API dl_tensor *dl_slice(dl_context *context, dl_tensor *x, int64_t dim, int64_t start, int64_t end, int64_t step);
