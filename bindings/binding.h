@@ -24,6 +24,10 @@ typedef struct dlua_state {
     volatile sig_atomic_t interrupted; /* dlua_interrupt came and nothing has answered it yet */
     size_t collect_at;                 /* bytes in use at which Lua's collector runs next */
     bool collecting;
+    /* While the engine runs layers: the thread that called it, and the call of the layer written in Lua that is under
+     * way (else NULL), whose step the layers called inside it belong to. */
+    lua_State *caller;
+    dl_layer_call *layer_call;
     /* Where the engine's messages go; NULL: to Lua's warn. A program may set it. */
     void (*log)(dl_log_level level, const char *message);
 } dlua_state;

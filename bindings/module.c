@@ -4,7 +4,9 @@
  * receives it; package.loaded has it before, so that files of the library may require "dlua" themselves. */
 #include "binding.h"
 
+#include "objects.h"
 #include "resources.h"
+#include "tensors.h"
 
 static void open_base(lua_State *L) {
     static const luaL_Reg functions[] = {
@@ -29,6 +31,14 @@ int luaopen_dlua(lua_State *L) {
     lua_pushvalue(L, module);
     lua_setfield(L, -3, "dlua");
     open_base(L);
+    dlua_open_runtime(L);
+    dlua_open_creation(L);
+    dlua_open_tensors(L);
+    dlua_open_objects(L);
+    dlua_open_layers(L);
+    dlua_open_optimizers(L);
+    dlua_open_models(L);
+    dlua_open_custom_layers(L);
     dlua_install_searcher(L);
     if (!dlua_load_library_file(L, "init.lua"))
         return lua_error(L);

@@ -1,0 +1,543 @@
+/* custom.c: layers written in Lua.
+ *
+ *      local Scale = dlua.layers.define {
+ *        name = "Scale",
+ *        fields = {{name = "factor", kind = "real", default = 1, help = "what x is multiplied by"}},
+ *        build = function(self, shape) self:add_weight {name = "gain", shape = {shape[#shape]}} end,
+ *        call = function(self, x, training) return x * self.gain * self.factor end,
+ *        compute_output_shape = function(self, shape) return shape end,      -- if it differs and call cannot tell
+ *      }
+ *
+ * The definition becomes one of the engine's, known to the context by its name, so the layer works in every model and
+ * in saved files. The engine calls back through build, infer and call below:
+ *
+ *      engine -> custom_call -> lua_pcall(protected_call) -> the Lua function
+ *
+ * Always true: no Lua error crosses a frame of the engine; it becomes DL_CALLBACK with Lua's message and traceback.
+ * What a layer keeps (self.NAME) lies in the user value of its userdata, and that userdata hangs on the model or the
+ * layer that is being run; the registry holds only what is common to all instances. */
+#include "objects.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "arguments.h"
+#include "fields.h"
+#include "nn/nn.h"
+#include "tensor/tensor.h"
+#include "tensors.h"
+#include "values.h"
+
+static const char functions_key; /* table: light userdata of a definition -> the table given to define */
+static const char owner_key;     /* what new userdata of layers hang on while the engine runs */
+
+typedef struct custom_options {
+    dl_layer_options layer;
+} custom_options;
+
+static const dl_field common_fields[] = {DL_LAYER_FIELDS(custom_options)};
+
+/* A definition made by define. */
+typedef struct custom {
+    dl_layer_def definition;
+    dlua_state *state;
+} custom;
+
+/* ---- entering the engine --------------------------------------------------------------------------------------- */
+
+dlua_entry dlua_enter(lua_State *L, int owner) {
+    dlua_state *state = dlua_get_state(L);
+    luaL_checkstack(L, 4, "too many calls inside each other");
+    owner = lua_absindex(L, owner);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &owner_key);
+    lua_pushvalue(L, owner);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &owner_key);
+    dlua_entry before = {.L = L, .caller = state->caller, .owner = lua_gettop(L)};
+    state->caller = L;
+    return before;
+}
+
+void dlua_leave(dlua_entry before) {
+    lua_State *L = before.L;
+    lua_pushvalue(L, before.owner);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &owner_key);
+    dlua_get_state(L)->caller = before.caller;
+}
+
+/* Pushes the layer's userdata and hangs it on the owner. */
+static void push_self(lua_State *L, dl_layer *layer) {
+    dlua_push_object(L, &layer->object);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &owner_key) == LUA_TTABLE) {
+        lua_pushvalue(L, -2);
+        lua_rawsetp(L, -2, layer);
+    }
+    lua_pop(L, 1);
+}
+
+/* ---- calls from the engine into Lua ---------------------------------------------------------------------------- */
+
+/* What one callback works on; protected functions get its address. */
+typedef struct callback {
+    dl_layer *layer;
+    const dl_spec *in;
+    int inputs;
+    dl_spec *out;
+    int *outputs;
+    dl_layer_call *call;
+} callback;
+
+static int add_traceback(lua_State *L) {
+    const char *message = luaL_tolstring(L, 1, NULL);
+    luaL_traceback(L, L, message, 1);
+    return 1;
+}
+
+static custom *custom_of(const dl_layer *layer) {
+    return layer->object.definition->user;
+}
+
+/* Runs function(callback) protected; a Lua error becomes a status. */
+static dl_status run_protected(lua_CFunction function, callback *c) {
+    lua_State *L = custom_of(c->layer)->state->caller;
+    const char *name = c->layer->object.definition->name;
+    if (L == NULL)
+        return dl_fail(DL_STATE, "%s is written in Lua and can only run when Lua calls the model", name);
+    if (!lua_checkstack(L, 8))
+        return dl_fail(DL_MEMORY, "Lua's stack is full");
+    lua_pushcfunction(L, add_traceback);
+    lua_pushcfunction(L, function);
+    lua_pushlightuserdata(L, c);
+    if (lua_pcall(L, 1, 0, -3) == LUA_OK) {
+        lua_pop(L, 1);
+        return DL_OK;
+    }
+    const char *message = lua_tostring(L, -1);
+    dl_status status = dl_fail(DL_CALLBACK, "%s", message != NULL ? message : "error in a layer written in Lua");
+    lua_pop(L, 2);
+    return status;
+}
+
+/* Pushes the function `name` of the layer's definition; false pushes nothing. */
+static bool push_function(lua_State *L, const dl_layer *layer, const char *name) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &functions_key);
+    lua_rawgetp(L, -1, layer->object.definition);
+    bool found = lua_getfield(L, -1, name) == LUA_TFUNCTION;
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    if (!found)
+        lua_pop(L, 1);
+    return found;
+}
+
+static void push_shape(lua_State *L, const dl_spec *spec) {
+    lua_createtable(L, spec->dims, 0);
+    for (int dim = 0; dim < spec->dims; dim++) {
+        if (spec->shape[dim] == DL_NONE)
+            dlua_push_none(L);
+        else
+            lua_pushinteger(L, spec->shape[dim]);
+        lua_rawseti(L, -2, dim + 1);
+    }
+}
+
+/* The inputs' shapes: one table, or for several inputs a list of tables. */
+static void push_shapes(lua_State *L, const callback *c) {
+    if (c->inputs == 1) {
+        push_shape(L, &c->in[0]);
+        return;
+    }
+    lua_createtable(L, c->inputs, 0);
+    for (int k = 0; k < c->inputs; k++) {
+        push_shape(L, &c->in[k]);
+        lua_rawseti(L, -2, k + 1);
+    }
+}
+
+static int protected_build(lua_State *L) {
+    callback *c = lua_touserdata(L, 1);
+    if (!push_function(L, c->layer, "build"))
+        return 0;
+    push_self(L, c->layer);
+    push_shapes(L, c);
+    lua_call(L, 2, 0);
+    return 0;
+}
+
+static dl_status custom_build(dl_layer *layer, const dl_spec *in, int inputs) {
+    callback c = {.layer = layer, .in = in, .inputs = inputs};
+    return run_protected(protected_build, &c);
+}
+
+static int protected_call(lua_State *L) {
+    char text[160];
+    callback *c = lua_touserdata(L, 1);
+    dl_layer_call *call = c->call;
+    const char *name = c->layer->object.definition->name;
+    push_function(L, c->layer, "call");
+    push_self(L, c->layer);
+    if (call->inputs == 1) {
+        dlua_push_tensor(L, call->in[0]);
+    } else {
+        lua_createtable(L, call->inputs, 0);
+        for (int k = 0; k < call->inputs; k++) {
+            dlua_push_tensor(L, call->in[k]);
+            lua_rawseti(L, -2, k + 1);
+        }
+    }
+    lua_pushboolean(L, call->training);
+    lua_call(L, 3, LUA_MULTRET);
+    int count = lua_gettop(L) - 1;
+    if (count < 1 || count > DL_MAX_LAYER_OUTPUTS)
+        return luaL_error(L, "%s: call returned %d values; it must return 1 to %d tensors", name, count,
+                          DL_MAX_LAYER_OUTPUTS);
+    for (int k = 0; k < count; k++) {
+        dl_tensor *tensor = dlua_test_tensor(L, k + 2);
+        if (tensor == NULL)
+            return luaL_error(L, "%s: call must return a tensor, got %s", name,
+                              dlua_describe(L, k + 2, text, sizeof text));
+        dl_retain(tensor);
+        call->out[k] = dl_scope_add(call->context, tensor);
+        if (call->out[k] == NULL)
+            return luaL_error(L, "%s: %s", name, dl_last_error());
+    }
+    call->outputs = count;
+    return 0;
+}
+
+static dl_status custom_call(dl_layer *layer, dl_layer_call *call) {
+    callback c = {.layer = layer, .call = call};
+    dlua_state *state = custom_of(layer)->state;
+    dl_layer_call *before = state->layer_call;
+    state->layer_call = call;
+    dl_status status = run_protected(protected_call, &c);
+    state->layer_call = before;
+    return status;
+}
+
+/* ---- shapes of outputs ----------------------------------------------------------------------------------------- */
+
+/* The shape in the table at the top as output k. */
+static void read_output_shape(lua_State *L, callback *c, int k) {
+    char text[160];
+    dl_spec *out = &c->out[k];
+    const char *name = c->layer->object.definition->name;
+    int64_t size;
+    *out = (dl_spec){.dtype = c->layer->dtype};
+    if (lua_type(L, k + 2) != LUA_TTABLE)
+        luaL_error(L, "%s: compute_output_shape must return a shape, got %s", name,
+                   dlua_describe(L, k + 2, text, sizeof text));
+    lua_Integer count = luaL_len(L, k + 2);
+    if (count > DL_MAX_DIMS)
+        luaL_error(L, "%s: a shape has at most %d sizes", name, DL_MAX_DIMS);
+    for (; out->dims < count; out->dims++) {
+        lua_rawgeti(L, k + 2, out->dims + 1);
+        bool is_none = dlua_class_of(L, -1) == DLUA_NONE;
+        if (!is_none && (!dlua_to_integer(L, lua_gettop(L), &size) || size < 0))
+            luaL_error(L, "%s: compute_output_shape gave %s for a size", name, dlua_describe(L, -1, text, sizeof text));
+        out->shape[out->dims] = is_none ? DL_NONE : size;
+        lua_pop(L, 1);
+    }
+}
+
+static int protected_infer(lua_State *L) {
+    callback *c = lua_touserdata(L, 1);
+    *c->outputs = 0;
+    if (!push_function(L, c->layer, "compute_output_shape"))
+        return 0;
+    push_self(L, c->layer);
+    push_shapes(L, c);
+    lua_call(L, 2, LUA_MULTRET);
+    int count = lua_gettop(L) - 1;
+    if (count < 1 || count > DL_MAX_LAYER_OUTPUTS)
+        return luaL_error(L, "%s: compute_output_shape must return a shape for each output",
+                          c->layer->object.definition->name);
+    for (int k = 0; k < count; k++)
+        read_output_shape(L, c, k);
+    *c->outputs = count;
+    return 0;
+}
+
+/* Zeros of the spec, a free batch as one sample; of the open scope. NULL after a failure. */
+static dl_tensor *sample_input(dl_layer *layer, const dl_spec *in) {
+    int64_t shape[DL_MAX_DIMS];
+    for (int dim = 0; dim < in->dims; dim++) {
+        if (in->shape[dim] == DL_NONE && dim > 0) {
+            dl_fail(DL_SHAPE, "%s: the inputs have free sizes, so the definition needs compute_output_shape",
+                    layer->object.definition->name);
+            return NULL;
+        }
+        shape[dim] = in->shape[dim] == DL_NONE ? 1 : in->shape[dim];
+    }
+    return dl_zeros(layer->object.context, in->dtype, in->dims, shape);
+}
+
+/* Without compute_output_shape: calls the layer on zeros and sees what comes. */
+static dl_status infer_by_call(dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
+    enum { MOST = 64 };
+    dl_tensor *samples[MOST];
+    dl_context *context = layer->object.context;
+    dl_deferred deferred = {.context = context};
+    dl_layer_call call = {.context = context, .in = samples, .inputs = inputs, .deferred = &deferred};
+    dl_status status = inputs <= MOST ? DL_OK : dl_fail(DL_INVALID, "at most %d inputs", MOST);
+    bool grad = dl_set_grad_enabled(context, false);
+    size_t mark = dl_scope_begin(context);
+    for (int k = 0; status == DL_OK && k < inputs; k++) {
+        samples[k] = sample_input(layer, &in[k]);
+        if (samples[k] == NULL)
+            status = dl_last_status();
+    }
+    if (status == DL_OK)
+        status = custom_call(layer, &call);
+    for (int k = 0; status == DL_OK && k < call.outputs; k++) {
+        out[k] = dl_spec_of_tensor(call.out[k]);
+        if (out[k].dims > 0 && in[0].dims > 0 && in[0].shape[0] == DL_NONE)
+            out[k].shape[0] = DL_NONE;
+    }
+    *outputs = call.outputs;
+    dl_scope_end(context, mark, NULL);
+    dl_set_grad_enabled(context, grad);
+    dl_deferred_rollback(&deferred);
+    dl_deferred_free(&deferred);
+    return status;
+}
+
+static dl_status custom_infer(const dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
+    dl_layer *own = (dl_layer *)layer; /* a callback sees the layer as any Lua code does */
+    callback c = {.layer = own, .in = in, .inputs = inputs, .out = out, .outputs = outputs};
+    dl_status status = run_protected(protected_infer, &c);
+    if (status != DL_OK || *outputs > 0)
+        return status;
+    return infer_by_call(own, in, inputs, out, outputs);
+}
+
+bool dlua_is_custom(const dl_definition *definition) {
+    return ((const dl_layer_def *)(const void *)definition)->call == custom_call;
+}
+
+/* ---- self ------------------------------------------------------------------------------------------------------ */
+
+static dl_layer *check_custom(lua_State *L, const char *method) {
+    char text[160];
+    dl_layer *layer = dlua_test_layer(L, 1);
+    if (layer == NULL || !dlua_is_custom(layer->object.definition))
+        dlua_raise(L, "%s: is a method of layers written in Lua, got %s", method,
+                   dlua_describe(L, 1, text, sizeof text));
+    return layer;
+}
+
+static void adopt(lua_State *L, dl_layer *layer, dl_layer *child) {
+    for (int k = 0; k < layer->child_count; k++)
+        if (layer->children[k] == child)
+            return;
+    dlua_check(L, dl_layer_add_child(layer, child));
+}
+
+void dlua_set_custom_field(lua_State *L, dl_layer *layer) {
+    dl_layer *child = dlua_test_layer(L, 3);
+    if (child != NULL)
+        adopt(L, layer, child);
+    if (lua_type(L, 3) == LUA_TTABLE) {
+        int count = (int)lua_rawlen(L, 3);
+        for (int k = 1; k <= count; k++) {
+            lua_rawgeti(L, 3, k);
+            if (dlua_test_layer(L, -1) != NULL)
+                adopt(L, layer, dlua_test_layer(L, -1));
+            lua_pop(L, 1);
+        }
+    }
+    dlua_push_user_table(L, 1);
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, 3);
+    lua_rawset(L, -3);
+}
+
+/* The weight's shape in field `shape` of the table at 2. */
+static int check_shape(lua_State *L, int64_t shape[DL_MAX_DIMS]) {
+    char text[160];
+    if (lua_getfield(L, 2, "shape") != LUA_TTABLE)
+        dlua_raise(L, "add_weight: shape must be a table of sizes, got %s", dlua_describe(L, -1, text, sizeof text));
+    int dims = (int)lua_rawlen(L, -1);
+    if (dims > DL_MAX_DIMS)
+        dlua_raise(L, "add_weight: at most %d dimensions", DL_MAX_DIMS);
+    for (int dim = 0; dim < dims; dim++) {
+        lua_rawgeti(L, -1, dim + 1);
+        if (!dlua_to_integer(L, lua_gettop(L), &shape[dim]) || shape[dim] < 0)
+            dlua_raise(L, "add_weight: a size of the shape must be a whole number that is known, got %s",
+                       dlua_describe(L, -1, text, sizeof text));
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return dims;
+}
+
+static void check_weight_names(lua_State *L) {
+    lua_pushnil(L);
+    while (lua_next(L, 2)) {
+        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+        static const char *const known[] = {"name", "shape", "initializer", "regularizer", "trainable"};
+        bool found = false;
+        for (int k = 0; k < 5; k++)
+            found = found || strcmp(known[k], name) == 0;
+        if (!found)
+            dlua_raise(L,
+                       "add_weight: unknown argument '%s'; it takes name, shape, initializer, regularizer, trainable",
+                       name);
+        lua_pop(L, 1);
+    }
+}
+
+int dlua_add_weight(lua_State *L) {
+    int64_t shape[DL_MAX_DIMS];
+    dl_layer *layer = check_custom(L, "add_weight");
+    luaL_checktype(L, 2, LUA_TTABLE);
+    check_weight_names(L);
+    if (lua_getfield(L, 2, "name") != LUA_TSTRING)
+        dlua_raise(L, "add_weight: name must be a string");
+    const char *name = lua_tostring(L, -1);
+    int dims = check_shape(L, shape);
+    if (lua_getfield(L, 2, "initializer") == LUA_TNIL)
+        lua_pushliteral(L, "glorot_uniform");
+    dl_object *initializer = dlua_check_object(L, -1, &dl_initializer_family, "add_weight: initializer");
+    dl_object *regularizer = NULL;
+    if (lua_getfield(L, 2, "regularizer") != LUA_TNIL && dlua_class_of(L, -1) != DLUA_NONE)
+        regularizer = dlua_check_object(L, -1, &dl_regularizer_family, "add_weight: regularizer");
+    bool trainable = lua_getfield(L, 2, "trainable") == LUA_TNIL || lua_toboolean(L, -1);
+    dlua_check(L, dl_layer_add_weight(layer, name, dims, shape, initializer, regularizer, trainable));
+    dlua_push_tensor(L, layer->weights[layer->weight_count - 1].value);
+    return 1;
+}
+
+static dl_layer_call *check_call(lua_State *L, const char *method) {
+    dl_layer_call *call = dlua_get_state(L)->layer_call;
+    if (call == NULL)
+        dlua_raise(L, "%s: only inside a layer's call", method);
+    return call;
+}
+
+/* self:add_loss(penalty): added to the loss of the step. */
+int dlua_add_loss(lua_State *L) {
+    check_custom(L, "add_loss");
+    dl_tensor *penalty = dlua_check_tensor(L, 2, "add_loss", "the penalty");
+    dlua_check(L, dl_layer_add_loss(check_call(L, "add_loss"), penalty));
+    return 0;
+}
+
+/* self:assign_later(name, value): the weight has this value when the whole step has succeeded (moving averages). */
+int dlua_assign_later(lua_State *L) {
+    dl_layer *layer = check_custom(L, "assign_later");
+    const char *name = luaL_checkstring(L, 2);
+    dl_tensor *value = dlua_check_tensor(L, 3, "assign_later", "the value");
+    for (int k = 0; k < layer->weight_count; k++)
+        if (strcmp(layer->weights[k].name, name) == 0) {
+            dlua_check(L, dl_layer_assign_later(check_call(L, "assign_later"), layer, k, value));
+            return 0;
+        }
+    dlua_raise(L, "assign_later: the layer has no weight named '%s'", name);
+}
+
+/* ---- define ---------------------------------------------------------------------------------------------------- */
+
+static void check_define_names(lua_State *L) {
+    static const char *const known[] = {"name",     "fields",  "build",  "call",   "compute_output_shape",
+                                        "help",     "formula", "source", "shapes", "version",
+                                        "any_dtype"};
+    lua_pushnil(L);
+    while (lua_next(L, 1)) {
+        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+        bool found = false;
+        for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
+            found = found || strcmp(known[k], name) == 0;
+        if (!found)
+            dlua_raise(L,
+                       "define: unknown entry '%s'; a layer has name, fields, build, call, compute_output_shape, "
+                       "help, formula, source, shapes, version, any_dtype",
+                       name);
+        lua_pop(L, 1);
+    }
+}
+
+static void check_function(lua_State *L, const char *name, bool required) {
+    char text[160];
+    int type = lua_getfield(L, 1, name);
+    if (type != LUA_TFUNCTION && (required || type != LUA_TNIL))
+        dlua_raise(L, "define: %s must be a function, got %s", name, dlua_describe(L, -1, text, sizeof text));
+    lua_pop(L, 1);
+}
+
+/* The string in field `key` of the copy at index 2, which keeps it; NULL if there is none. */
+static const char *text_of(lua_State *L, const char *key) {
+    lua_getfield(L, 2, key);
+    const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+    lua_pop(L, 1);
+    return text;
+}
+
+/* Fills the definition from the copy of the user's table at index 2; the fields' userdata is at the top. */
+static void fill_definition(lua_State *L, custom *made, const dlua_fields *fields) {
+    lua_getfield(L, 2, "version");
+    lua_getfield(L, 2, "any_dtype");
+    made->definition = (dl_layer_def){
+        .definition = {.name = text_of(L, "name"),
+                       .version = lua_isinteger(L, -2) ? (int)lua_tointeger(L, -2) : 1,
+                       .help = text_of(L, "help") != NULL ? text_of(L, "help") : "A layer written in Lua.",
+                       .formula = text_of(L, "formula"),
+                       .source = text_of(L, "source"),
+                       .shapes = text_of(L, "shapes"),
+                       .fields = fields->fields,
+                       .options_size = fields->options_size,
+                       .user = made},
+        .minimum_inputs = 1,
+        .build = custom_build,
+        .infer = custom_infer,
+        .call = custom_call,
+        .flags = lua_toboolean(L, -1) ? DL_LAYER_ANY_DTYPE : 0,
+    };
+    lua_pop(L, 2);
+}
+
+static int define_layer(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    check_define_names(L);
+    check_function(L, "call", true);
+    check_function(L, "build", false);
+    check_function(L, "compute_output_shape", false);
+    lua_getfield(L, 1, "name");
+    if (lua_type(L, -1) != LUA_TSTRING)
+        dlua_raise(L, "define: name must be a string, the class's name as Keras writes them: 'Scale'");
+    dl_context *context = dlua_context(L);
+    const dl_definition *other = dl_find_definition(context, &dl_layer_family, lua_tostring(L, -1));
+    if (other != NULL && !dlua_is_custom(other))
+        dlua_raise(L, "define: there is a layer '%s' already; choose another name", lua_tostring(L, -1));
+    lua_settop(L, 1);
+    lua_newtable(L); /* 2: a copy, so that later changes of the user's table do not matter */
+    lua_pushnil(L);
+    while (lua_next(L, 1)) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, 2);
+    }
+    lua_getfield(L, 2, "fields");
+    dlua_fields *fields = dlua_new_fields(L, 3, text_of(L, "name"), sizeof(dl_layer_options), common_fields, true);
+    lua_rawseti(L, 2, 1);
+    custom *made = lua_newuserdatauv(L, sizeof *made, 0);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, 2, 2);
+    made->state = dlua_get_state(L);
+    fill_definition(L, made, fields);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &functions_key);
+    lua_pushvalue(L, 2);
+    lua_rawsetp(L, -2, &made->definition.definition);
+    dlua_check(L, dl_add_definition(context, &dl_layer_family, &made->definition.definition));
+    dlua_push_definition(L, &dl_layer_family, &made->definition.definition);
+    return 1;
+}
+
+void dlua_open_custom_layers(lua_State *L) {
+    lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &functions_key);
+    lua_getfield(L, -1, "layers");
+    lua_pushcfunction(L, define_layer);
+    lua_setfield(L, -2, "define");
+    lua_pop(L, 1);
+}

@@ -1,0 +1,355 @@
+/* indexing.c: t[key] and t[key] = value.
+ *
+ *      t[2]                  the second row                  t[{2, {3, 5}}]      row 2, columns 3 to 5
+ *      t[{{}, -1}]           the last column                 t[{{1, -1, 2}}]     every second row
+ *      t[mask]               elements or rows where a bool tensor is true
+ *      t[index]              rows by a tensor of whole numbers, counted from 1
+ *
+ * Always true: positions count from 1, or from -1 at the end, and both ends of a range are in it; a position outside
+ * the tensor is an error. Everything that reads is an operation, so gradients pass through. */
+#include "tensors.h"
+
+#include <string.h>
+
+/* What one dimension is asked for. */
+typedef struct part {
+    enum { PART_ALL, PART_SELECT, PART_RANGE, PART_ROWS } kind;
+    int64_t first, end, step; /* from 0; end is not in it */
+    dl_tensor *rows;          /* of PART_ROWS: borrowed from the stack */
+} part;
+
+typedef struct selection {
+    dl_tensor *tensor;
+    int count;
+    part parts[DL_MAX_DIMS];
+} selection;
+
+/* ---- reading the key ------------------------------------------------------------------------------------------- */
+
+/* A position counted from 1 or -1, as one from 0; `size` + 1 is allowed as well if `past_end`. */
+static int64_t check_position(lua_State *L, int index, const selection *s, int dim, bool past_end) {
+    char text[160];
+    int64_t position, size = dl_tensor_shape(s->tensor)[dim];
+    if (!dlua_to_integer(L, index, &position))
+        dlua_raise(L, "index: a position in dimension %d must be a whole number, got %s", dim + 1,
+                   dlua_describe(L, index, text, sizeof text));
+    if (position == 0)
+        dlua_raise(L, "index: position 0 in dimension %d: positions count from 1, or from -1 at the end", dim + 1);
+    if (position < -size || position > size + past_end)
+        dlua_raise(L, "index: position %I is outside dimension %d, which has the size %I", (LUAI_UACINT)position,
+                   dim + 1, (LUAI_UACINT)size);
+    return position < 0 ? position + size : position - 1;
+}
+
+static int64_t check_step(lua_State *L, int index, int dim) {
+    char text[160];
+    int64_t step;
+    if (!dlua_to_integer(L, index, &step) || step < 1)
+        dlua_raise(L, "index: the step in dimension %d must be a whole number of 1 or more, got %s", dim + 1,
+                   dlua_describe(L, index, text, sizeof text));
+    return step;
+}
+
+static bool is_given(lua_State *L, int index) {
+    return !lua_isnoneornil(L, index) && dlua_class_of(L, index) != DLUA_NONE;
+}
+
+/* {from, to, step} at index; each may be missing, and dlua.none leaves an end open. */
+static void read_range(lua_State *L, int index, const selection *s, int dim, part *out) {
+    lua_rawgeti(L, index, 1);
+    lua_rawgeti(L, index, 2);
+    lua_rawgeti(L, index, 3);
+    int first = lua_gettop(L) - 2;
+    *out = (part){.kind = PART_RANGE, .first = 0, .end = dl_tensor_shape(s->tensor)[dim], .step = 1};
+    if (lua_rawlen(L, index) > 3)
+        dlua_raise(L, "index: a range is {from, to, step}, got %d entries for dimension %d", (int)lua_rawlen(L, index),
+                   dim + 1);
+    if (is_given(L, first))
+        out->first = check_position(L, first, s, dim, true);
+    if (is_given(L, first + 1))
+        out->end = check_position(L, first + 1, s, dim, false) + 1;
+    if (is_given(L, first + 2))
+        out->step = check_step(L, first + 2, dim);
+    if (out->end < out->first)
+        out->end = out->first;
+    if (!is_given(L, first) && !is_given(L, first + 1) && !is_given(L, first + 2))
+        out->kind = PART_ALL;
+    lua_pop(L, 3);
+}
+
+/* One entry of the key, at the top of the stack. */
+static void read_part(lua_State *L, selection *s, int dim) {
+    char text[160];
+    part *out = &s->parts[dim];
+    dl_tensor *rows = dlua_test_tensor(L, -1);
+    if (lua_type(L, -1) == LUA_TTABLE) {
+        read_range(L, lua_gettop(L), s, dim, out);
+    } else if (rows != NULL) {
+        if (dl_dtype_is_float(dl_tensor_dtype(rows)) || dl_tensor_dims(rows) != 1)
+            dlua_raise(L, "index: dimension %d takes a one-dimensional tensor of whole numbers, got %s", dim + 1,
+                       dlua_describe(L, -1, text, sizeof text));
+        *out = (part){.kind = PART_ROWS, .rows = rows};
+    } else if (lua_type(L, -1) == LUA_TNUMBER) {
+        *out = (part){.kind = PART_SELECT, .first = check_position(L, lua_gettop(L), s, dim, false)};
+    } else {
+        dlua_raise(L, "index: dimension %d takes a number, a range {from, to, step}, {} for all, or a tensor, got %s",
+                   dim + 1, dlua_describe(L, -1, text, sizeof text));
+    }
+}
+
+/* The key at index 2: a number or a table of parts. */
+static void read_selection(lua_State *L, selection *s) {
+    char text[160];
+    int dims = dl_tensor_dims(s->tensor);
+    s->count = 0;
+    if (dims == 0)
+        dlua_raise(L, "index: a tensor of no dimensions cannot be indexed; t:item() is its number");
+    if (lua_type(L, 2) == LUA_TNUMBER) {
+        lua_pushvalue(L, 2);
+        read_part(L, s, s->count++);
+        lua_pop(L, 1);
+        return;
+    }
+    if (lua_type(L, 2) != LUA_TTABLE)
+        dlua_raise(L, "index: a key is a number, a table, or a tensor, got %s", dlua_describe(L, 2, text, sizeof text));
+    lua_Integer count = 0;
+    lua_pushnil(L);
+    while (lua_next(L, 2)) {
+        lua_pop(L, 1);
+        count++;
+    }
+    if (count > dims)
+        dlua_raise(L, "index: %d entries for a tensor of %d dimensions", (int)count, dims);
+    for (; s->count < count; s->count++) {
+        if (lua_rawgeti(L, 2, s->count + 1) == LUA_TNIL)
+            dlua_raise(L, "index: entry %d of the key is nil; write {} for the whole dimension", s->count + 1);
+        read_part(L, s, s->count);
+        lua_pop(L, 1);
+    }
+}
+
+/* ---- reading elements ------------------------------------------------------------------------------------------ */
+
+static dl_tensor *make_selection(dl_context *context, void *argument) {
+    selection *s = argument;
+    dl_tensor *result = s->tensor;
+    int dim = 0;
+    for (int k = 0; k < s->count; k++) {
+        const part *p = &s->parts[k];
+        if (p->kind == PART_SELECT)
+            result = dl_select(context, result, dim, p->first);
+        else if (p->kind == PART_RANGE)
+            result = dl_slice(context, result, dim, p->first, p->end, p->step);
+        else if (p->kind == PART_ROWS)
+            result = dl_index_select(context, result, dim, p->rows);
+        if (p->kind != PART_SELECT)
+            dim++;
+    }
+    return result;
+}
+
+/* Rows of a tensor by an index of any shape: the result has the index's shape, then that of a row. */
+typedef struct lookup {
+    dl_tensor *tensor;
+    dl_tensor *index;
+} lookup;
+
+static dl_tensor *make_lookup(dl_context *context, void *argument) {
+    lookup *l = argument;
+    int64_t shape[2 * DL_MAX_DIMS];
+    int64_t flat[1] = {-1};
+    int index_dims = dl_tensor_dims(l->index), dims = dl_tensor_dims(l->tensor);
+    if (index_dims == 1)
+        return dl_index_select(context, l->tensor, 0, l->index);
+    memcpy(shape, dl_tensor_shape(l->index), (size_t)index_dims * sizeof shape[0]);
+    memcpy(shape + index_dims, dl_tensor_shape(l->tensor) + 1, (size_t)(dims - 1) * sizeof shape[0]);
+    dl_tensor *rows = dl_index_select(context, l->tensor, 0, dl_reshape(context, l->index, 1, flat));
+    return dl_reshape(context, rows, index_dims + dims - 1, shape);
+}
+
+/* Elements (or rows, if the mask has fewer dimensions) where the mask is true. */
+typedef struct masked {
+    dl_tensor *tensor;
+    int mask_dims;
+    int64_t count;
+    const int64_t *places; /* from 1, in the tensor with the mask's dimensions made one */
+} masked;
+
+static dl_tensor *make_masked(dl_context *context, void *argument) {
+    masked *m = argument;
+    int dims = dl_tensor_dims(m->tensor);
+    int64_t shape[DL_MAX_DIMS + 1];
+    shape[0] = -1;
+    memcpy(shape + 1, dl_tensor_shape(m->tensor) + m->mask_dims, (size_t)(dims - m->mask_dims) * sizeof shape[0]);
+    dl_tensor *rows = dl_reshape(context, m->tensor, dims - m->mask_dims + 1, shape);
+    dl_tensor *places = dl_from_data(context, DL_INT64, 1, &m->count, m->places);
+    return dl_index_select(context, rows, 0, places);
+}
+
+static void check_mask(lua_State *L, dl_tensor *tensor, dl_tensor *mask) {
+    int mask_dims = dl_tensor_dims(mask);
+    bool fits = mask_dims >= 1 && mask_dims <= dl_tensor_dims(tensor);
+    for (int dim = 0; fits && dim < mask_dims; dim++)
+        fits = dl_tensor_shape(mask)[dim] == dl_tensor_shape(tensor)[dim];
+    if (!fits) {
+        char own[128], other[128];
+        dl_shape_describe(dl_tensor_dims(tensor), dl_tensor_shape(tensor), own, sizeof own);
+        dl_shape_describe(mask_dims, dl_tensor_shape(mask), other, sizeof other);
+        dlua_raise(L, "index: a mask of shape %s does not fit a tensor of shape %s: it must have its first dimensions",
+                   other, own);
+    }
+}
+
+static int index_by_mask(lua_State *L, dl_tensor *tensor, dl_tensor *mask) {
+    check_mask(L, tensor, mask);
+    int64_t total = dl_tensor_numel(mask);
+    int64_t *places = lua_newuserdatauv(L, (size_t)total * sizeof *places + 1, 0);
+    dlua_check(L, dl_copy_out(mask, DL_INT64, places));
+    masked m = {.tensor = tensor, .mask_dims = dl_tensor_dims(mask), .places = places};
+    for (int64_t place = 0; place < total; place++)
+        if (places[place] != 0)
+            places[m.count++] = place + 1;
+    return dlua_make_tensor(L, make_masked, &m);
+}
+
+int dlua_index_tensor(lua_State *L) {
+    dl_tensor *tensor = dlua_check_tensor(L, 1, "index", "the indexed value");
+    dl_tensor *key = dlua_test_tensor(L, 2);
+    if (key != NULL && dl_tensor_dtype(key) == DL_BOOLEAN)
+        return index_by_mask(L, tensor, key);
+    if (key != NULL) {
+        lookup l = {.tensor = tensor, .index = key};
+        if (dl_tensor_dims(tensor) == 0)
+            dlua_raise(L, "index: a tensor of no dimensions cannot be indexed");
+        return dlua_make_tensor(L, make_lookup, &l);
+    }
+    selection s = {.tensor = tensor};
+    read_selection(L, &s);
+    return dlua_make_tensor(L, make_selection, &s);
+}
+
+/* ---- assignment ------------------------------------------------------------------------------------------------ */
+
+/* The new value: a tensor, or a number or boolean as a double. */
+typedef struct source {
+    dl_tensor *tensor;
+    double number;
+} source;
+
+static source check_source(lua_State *L, int index) {
+    char text[160];
+    source from = {.tensor = dlua_test_tensor(L, index)};
+    if (lua_type(L, index) == LUA_TNUMBER)
+        from.number = lua_tonumber(L, index);
+    else if (lua_isboolean(L, index))
+        from.number = lua_toboolean(L, index);
+    else if (from.tensor == NULL)
+        dlua_raise(L, "assign: the value must be a number, a boolean or a tensor, got %s",
+                   dlua_describe(L, index, text, sizeof text));
+    return from;
+}
+
+static dl_status write_to(dl_tensor *view, const source *from) {
+    if (view == NULL)
+        return dl_last_status();
+    return from->tensor != NULL ? dl_copy_(view, from->tensor) : dl_fill_(view, from->number);
+}
+
+/* Writes row after row: `from` is a row for all of them, or holds one for each. */
+static dl_status write_rows(dl_context *context, dl_tensor *tensor, int dim, const int64_t *rows, int64_t count,
+                            const source *from) {
+    bool one_each = from->tensor != NULL && dl_tensor_dims(from->tensor) == dl_tensor_dims(tensor);
+    if (one_each && dl_tensor_shape(from->tensor)[dim] != count)
+        return dl_fail(DL_SHAPE, "assign: %lld rows for %lld places", (long long)dl_tensor_shape(from->tensor)[dim],
+                       (long long)count);
+    dl_status status = DL_OK;
+    for (int64_t k = 0; status == DL_OK && k < count; k++) {
+        size_t mark = dl_scope_begin(context);
+        source row = *from;
+        if (one_each)
+            row.tensor = dl_select(context, from->tensor, dim, k);
+        status = one_each && row.tensor == NULL ? dl_last_status()
+                                                : write_to(dl_select(context, tensor, dim, rows[k] - 1), &row);
+        dl_scope_end(context, mark, NULL);
+    }
+    return status;
+}
+
+/* Copies the index tensor's values into a userdata on the stack and checks them against the dimension. */
+static const int64_t *check_rows(lua_State *L, dl_tensor *tensor, int dim, dl_tensor *index) {
+    int64_t size = dl_tensor_shape(tensor)[dim];
+    int64_t *rows = lua_newuserdatauv(L, (size_t)dl_tensor_numel(index) * sizeof *rows + 1, 0);
+    dlua_check(L, dl_copy_out(index, DL_INT64, rows));
+    for (int64_t k = 0; k < dl_tensor_numel(index); k++)
+        if (rows[k] < 1 || rows[k] > size)
+            dlua_raise(L, "assign: the index holds %I, but dimension %d has the positions 1 to %I",
+                       (LUAI_UACINT)rows[k], dim + 1, (LUAI_UACINT)size);
+    return rows;
+}
+
+/* t[{2, index, {1, 3}}] = value: a view by the other parts, then row after row. */
+static void assign_selection(lua_State *L, selection *s, const source *from) {
+    int by_rows = -1, dim = 0;
+    dl_tensor *index = NULL;
+    for (int k = 0; k < s->count; k++) {
+        if (s->parts[k].kind == PART_ROWS) {
+            if (index != NULL)
+                dlua_raise(L, "assign: only one dimension can be assigned by a tensor of positions");
+            by_rows = dim;
+            index = s->parts[k].rows;
+            check_rows(L, s->tensor, k, index);
+            s->parts[k].kind = PART_ALL;
+        }
+        if (s->parts[k].kind != PART_SELECT)
+            dim++;
+    }
+    const int64_t *rows = index != NULL ? lua_touserdata(L, -1) : NULL;
+    dl_context *context = dlua_context(L);
+    size_t mark = dl_scope_begin(context);
+    dl_tensor *view = make_selection(context, s);
+    dl_status status;
+    if (index != NULL && view != NULL)
+        status = write_rows(context, view, by_rows, rows, dl_tensor_numel(index), from);
+    else
+        status = write_to(view, from);
+    dl_scope_end(context, mark, NULL);
+    dlua_check(L, status);
+}
+
+/* t[mask] = value: x = where(mask, value, x) in place, the mask spread over the dimensions that it lacks. */
+static void assign_masked(lua_State *L, dl_tensor *tensor, dl_tensor *mask, const source *from) {
+    check_mask(L, tensor, mask);
+    int mask_dims = dl_tensor_dims(mask), dims = dl_tensor_dims(tensor);
+    int64_t shape[DL_MAX_DIMS];
+    for (int dim = 0; dim < dims; dim++)
+        shape[dim] = dim < mask_dims ? dl_tensor_shape(mask)[dim] : 1;
+    dl_context *context = dlua_context(L);
+    size_t mark = dl_scope_begin(context);
+    dl_tensor *spread = dl_reshape(context, mask, dims, shape);
+    dl_tensor *value = from->tensor != NULL ? from->tensor : dl_scalar(context, dl_tensor_dtype(tensor), from->number);
+    dl_tensor *changed = dl_where(context, spread, value, tensor);
+    dl_status status = changed != NULL ? dl_copy_(tensor, changed) : dl_last_status();
+    dl_scope_end(context, mark, NULL);
+    dlua_check(L, status);
+}
+
+int dlua_assign_tensor(lua_State *L) {
+    dl_tensor *tensor = dlua_check_tensor(L, 1, "assign", "the indexed value");
+    dl_tensor *key = dlua_test_tensor(L, 2);
+    source from = check_source(L, 3);
+    if (key != NULL && dl_tensor_dtype(key) == DL_BOOLEAN) {
+        assign_masked(L, tensor, key, &from);
+        return 0;
+    }
+    selection s = {.tensor = tensor};
+    if (key != NULL) {
+        if (dl_tensor_dims(tensor) == 0)
+            dlua_raise(L, "assign: a tensor of no dimensions cannot be indexed; t:fill_(value) sets it");
+        lua_pushvalue(L, 2);
+        read_part(L, &s, s.count++);
+    } else {
+        read_selection(L, &s);
+    }
+    assign_selection(L, &s, &from);
+    return 0;
+}

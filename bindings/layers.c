@@ -1,0 +1,464 @@
+/* layers.c: layers as Lua calls and reads them, and symbolic inputs.
+ *
+ * Always true: while the engine runs a layer it may call back into Lua (a layer written in Lua), so every such call
+ * lies between dlua_enter and dlua_leave; the layers of a symbol hang on its user value. */
+#include "objects.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "arguments.h"
+#include "dlua/layers.h"
+#include "nn/nn.h"
+#include "tensors.h"
+#include "values.h"
+
+#define MOST_INPUTS 64
+
+/* ---- symbols --------------------------------------------------------------------------------------------------- */
+
+dl_symbol *dlua_test_symbol(lua_State *L, int index) {
+    return dlua_class_of(L, index) == DLUA_SYMBOL ? *(dl_symbol **)lua_touserdata(L, index) : NULL;
+}
+
+static dl_symbol **new_symbol(lua_State *L) {
+    dl_symbol **place = lua_newuserdatauv(L, sizeof *place, 1);
+    *place = NULL;
+    dlua_set_class(L, DLUA_SYMBOL);
+    return place;
+}
+
+static int release_symbol(lua_State *L) {
+    dl_symbol **place = lua_touserdata(L, 1);
+    dl_symbol_release(*place);
+    *place = NULL;
+    return 0;
+}
+
+static void push_spec_shape(lua_State *L, const dl_spec *spec) {
+    lua_createtable(L, spec->dims, 0);
+    for (int dim = 0; dim < spec->dims; dim++) {
+        if (spec->shape[dim] == DL_NONE)
+            dlua_push_none(L);
+        else
+            lua_pushinteger(L, spec->shape[dim]);
+        lua_rawseti(L, -2, dim + 1);
+    }
+}
+
+static int index_symbol(lua_State *L) {
+    const dl_spec *spec = dl_symbol_spec(dlua_test_symbol(L, 1));
+    const char *name = luaL_checkstring(L, 2);
+    if (strcmp(name, "shape") == 0)
+        push_spec_shape(L, spec);
+    else if (strcmp(name, "dtype") == 0)
+        lua_pushstring(L, dl_dtype_name(spec->dtype));
+    else
+        dlua_raise(L,
+                   "a symbolic input has shape and dtype, but no '%s'; it stands for a tensor that is not there yet: "
+                   "layers may be called on it",
+                   name);
+    return 1;
+}
+
+static int symbol_to_string(lua_State *L) {
+    char shape[128];
+    const dl_spec *spec = dl_symbol_spec(dlua_test_symbol(L, 1));
+    dl_spec_describe(spec, shape, sizeof shape);
+    lua_pushfstring(L, "symbolic %s %s", dl_dtype_name(spec->dtype), shape);
+    return 1;
+}
+
+/* Input {shape = {28, 28, 1}, dtype =, batch_size =, name =}: a symbolic input, for a graph of layers. */
+static int input_function(lua_State *L) {
+    const dl_definition *definition = &dl_layer_input.definition;
+    if (lua_type(L, 1) != LUA_TTABLE)
+        dlua_raise(L, "Input: takes one table, Input {shape = {28, 28, 1}}");
+    dl_symbol **place = new_symbol(L);
+    dl_input_options *options = dlua_new_options(L, definition);
+    luaL_checkstack(L, 16, "too many arguments");
+    dl_status status = dlua_read_table(L, definition, options, 1);
+    if (status == DL_OK && options->shape.count + 1 > DL_MAX_DIMS)
+        status = dl_fail(DL_INVALID, "Input: shape may have %d sizes at most", DL_MAX_DIMS - 1);
+    if (status == DL_OK) {
+        dl_spec spec = {.dtype = (dl_dtype)options->dtype, .dims = options->shape.count + 1};
+        spec.shape[0] = options->batch_size;
+        memcpy(spec.shape + 1, options->shape.at, (size_t)options->shape.count * sizeof spec.shape[0]);
+        status = dl_input(dlua_context(L), &spec, options->layer.name, place);
+    }
+    dl_options_clear(definition, options);
+    dlua_check(L, status);
+    lua_pop(L, 1);
+    return 1;
+}
+
+/* ---- calls ----------------------------------------------------------------------------------------------------- */
+
+typedef struct layer_call {
+    dl_layer *layer;
+    bool training;
+    bool symbolic;
+    int first, count; /* stack places of the inputs */
+} layer_call;
+
+/* The options after the inputs: {training = true}. */
+static void read_call_options(lua_State *L, layer_call *call, int index) {
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+        if (name == NULL || strcmp(name, "training") != 0)
+            dlua_raise(L, "%s: a call takes the option training, got '%s'", call->layer->name,
+                       name != NULL ? name : "a position");
+        call->training = lua_toboolean(L, -1);
+        lua_pop(L, 1);
+    }
+}
+
+/* Finds the inputs: positional ones, or one table without names that lists them; then maybe a table of options. */
+static void read_call(lua_State *L, layer_call *call) {
+    char text[160];
+    int last = lua_gettop(L);
+    if (last >= 2 && lua_type(L, last) == LUA_TTABLE && dlua_table_has_names(L, last)) {
+        read_call_options(L, call, last);
+        last--;
+    }
+    call->first = 2;
+    call->count = last - 1;
+    if (last == 2 && lua_type(L, 2) == LUA_TTABLE) {
+        call->count = (int)lua_rawlen(L, 2);
+        call->first = lua_gettop(L) + 1;
+        luaL_checkstack(L, call->count + 8, "too many inputs");
+        for (int k = 0; k < call->count; k++)
+            lua_rawgeti(L, 2, k + 1);
+    }
+    if (call->count > MOST_INPUTS)
+        dlua_raise(L, "%s: at most %d inputs, got %d", call->layer->name, MOST_INPUTS, call->count);
+    call->symbolic = call->count > 0 && dlua_test_symbol(L, call->first) != NULL;
+    for (int k = 0; k < call->count; k++) {
+        int index = call->first + k;
+        bool fits = call->symbolic ? dlua_test_symbol(L, index) != NULL : dlua_test_tensor(L, index) != NULL;
+        if (!fits)
+            dlua_raise(L, "%s: input %d must be a %s, got %s", call->layer->name, k + 1,
+                       call->symbolic ? "symbolic input as the first is" : "tensor or a symbolic input",
+                       dlua_describe(L, index, text, sizeof text));
+    }
+}
+
+/* Runs the layer; inside a layer written in Lua as part of the step that this one belongs to, so that what the step
+ * changes at its end, or takes back, is complete. */
+static dl_status run_layer(const dlua_state *state, const layer_call *call, dl_tensor *const *in, dl_tensor **out,
+                           int *outputs) {
+    dl_spec specs[MOST_INPUTS], out_specs[DL_MAX_LAYER_OUTPUTS];
+    if (state->layer_call == NULL)
+        return dl_layer_apply(call->layer, in, call->count, call->training, out, outputs);
+    for (int k = 0; k < call->count; k++)
+        specs[k] = dl_spec_of_tensor(in[k]);
+    dl_layer_call inner = {.context = state->context,
+                           .training = call->training,
+                           .in = in,
+                           .inputs = call->count,
+                           .deferred = state->layer_call->deferred};
+    dl_status status = dl_layer_infer(call->layer, specs, call->count, out_specs, outputs);
+    if (status == DL_OK)
+        status = dl_layer_run(call->layer, &inner);
+    if (status != DL_OK)
+        return status;
+    *outputs = inner.outputs;
+    memcpy(out, inner.out, (size_t)inner.outputs * sizeof *out);
+    dl_release(inner.out_mask);
+    return DL_OK;
+}
+
+static int apply(lua_State *L, const layer_call *call) {
+    dl_tensor *in[MOST_INPUTS];
+    dl_tensor *out[DL_MAX_LAYER_OUTPUTS] = {NULL};
+    for (int k = 0; k < call->count; k++)
+        in[k] = dlua_test_tensor(L, call->first + k);
+    luaL_checkstack(L, DL_MAX_LAYER_OUTPUTS + 8, "too many inputs");
+    dlua_push_user_table(L, 1);
+    int owner = lua_gettop(L), outputs = 0;
+    for (int k = 0; k < DL_MAX_LAYER_OUTPUTS; k++)
+        dlua_new_tensor(L);
+    dl_context *context = dlua_context(L);
+    dlua_entry before = dlua_enter(L, owner);
+    dl_status status;
+    do {
+        size_t mark = dl_scope_begin(context);
+        status = run_layer(dlua_get_state(L), call, in, out, &outputs);
+        for (int k = 0; status == DL_OK && k < outputs; k++)
+            *(dl_tensor **)lua_touserdata(L, owner + 1 + k) = out[k];
+        dl_scope_end(context, mark, NULL);
+    } while (dlua_collect_for_memory(L, status));
+    dlua_leave(before);
+    dlua_check(L, status);
+    dlua_collect_if_grown(L);
+    lua_settop(L, owner + outputs);
+    return outputs;
+}
+
+/* Every output's user value holds the layer and the inputs, so that layers written in Lua live as long as the graph. */
+static int apply_symbolic(lua_State *L, const layer_call *call) {
+    dl_symbol *in[MOST_INPUTS];
+    dl_symbol *out[DL_MAX_LAYER_OUTPUTS] = {NULL};
+    for (int k = 0; k < call->count; k++)
+        in[k] = dlua_test_symbol(L, call->first + k);
+    luaL_checkstack(L, DL_MAX_LAYER_OUTPUTS + 8, "too many inputs");
+    lua_createtable(L, call->count + 1, 0);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, 1);
+    for (int k = 0; k < call->count; k++) {
+        lua_pushvalue(L, call->first + k);
+        lua_rawseti(L, -2, k + 2);
+    }
+    int holds = lua_gettop(L), outputs = 0;
+    dlua_push_user_table(L, 1);
+    int owner = lua_gettop(L);
+    for (int k = 0; k < DL_MAX_LAYER_OUTPUTS; k++) {
+        new_symbol(L);
+        lua_pushvalue(L, holds);
+        lua_setiuservalue(L, -2, 1);
+    }
+    dlua_entry before = dlua_enter(L, owner);
+    dl_status status = dl_layer_symbolic(call->layer, in, call->count, out, &outputs);
+    for (int k = 0; status == DL_OK && k < outputs; k++)
+        *(dl_symbol **)lua_touserdata(L, owner + 1 + k) = out[k];
+    dlua_leave(before);
+    dlua_check(L, status);
+    lua_settop(L, owner + outputs);
+    return outputs;
+}
+
+int dlua_call_layer(lua_State *L) {
+    const dlua_state *state = dlua_get_state(L);
+    layer_call call = {.layer = dlua_test_layer(L, 1)};
+    if (state->layer_call != NULL)
+        call.training = state->layer_call->training;
+    read_call(L, &call);
+    return call.symbolic ? apply_symbolic(L, &call) : apply(L, &call);
+}
+
+/* ---- reading and setting --------------------------------------------------------------------------------------- */
+
+typedef enum weight_choice { ALL_WEIGHTS, TRAINABLE, NON_TRAINABLE, WEIGHT_NAMES } weight_choice;
+
+static bool is_trainable(const dl_weight *weight) {
+    return weight->trainable && dl_requires_grad(weight->value);
+}
+
+static int push_weights(lua_State *L, dl_layer *layer, weight_choice choice) {
+    char path[512];
+    int count = 0;
+    lua_newtable(L);
+    for (int64_t k = 0;; k++) {
+        dl_weight *weight = dl_layer_weight(layer, k, path, sizeof path);
+        if (weight == NULL)
+            return 1;
+        if ((choice == TRAINABLE && !is_trainable(weight)) || (choice == NON_TRAINABLE && is_trainable(weight)))
+            continue;
+        if (choice == WEIGHT_NAMES)
+            lua_pushstring(L, path);
+        else
+            dlua_push_tensor(L, weight->value);
+        lua_rawseti(L, -2, ++count);
+    }
+}
+
+static int push_children(lua_State *L, dl_layer *layer) {
+    lua_createtable(L, layer->child_count, 0);
+    for (int k = 0; k < layer->child_count; k++) {
+        dlua_push_object(L, &layer->children[k]->object);
+        lua_rawseti(L, -2, k + 1);
+    }
+    return 1;
+}
+
+static dl_layer *check_layer(lua_State *L, const char *method) {
+    char text[160];
+    dl_layer *layer = dlua_test_layer(L, 1);
+    if (layer == NULL)
+        dlua_raise(L, "%s: call it as a method of a layer, got %s", method, dlua_describe(L, 1, text, sizeof text));
+    return layer;
+}
+
+static int layer_count_params(lua_State *L) {
+    lua_pushinteger(L, dl_layer_count_params(check_layer(L, "count_params"), lua_toboolean(L, 2)));
+    return 1;
+}
+
+/* Reads a shape {dlua.none, 28, 28, 1}, batch included, at index. */
+static dl_spec check_spec(lua_State *L, int index, dl_dtype dtype, const char *method) {
+    char text[160];
+    dl_spec spec = {.dtype = dtype};
+    index = lua_absindex(L, index);
+    if (lua_type(L, index) != LUA_TTABLE)
+        dlua_raise(L, "%s: takes a shape such as {dlua.none, 28}, got %s", method,
+                   dlua_describe(L, index, text, sizeof text));
+    lua_Integer count = luaL_len(L, index);
+    if (count > DL_MAX_DIMS)
+        dlua_raise(L, "%s: a shape has at most %d sizes", method, DL_MAX_DIMS);
+    for (; spec.dims < count; spec.dims++) {
+        lua_rawgeti(L, index, spec.dims + 1);
+        if (dlua_class_of(L, -1) == DLUA_NONE)
+            spec.shape[spec.dims] = DL_NONE;
+        else if (!dlua_to_integer(L, lua_gettop(L), &spec.shape[spec.dims]))
+            dlua_raise(L, "%s: a size must be a whole number or dlua.none, got %s", method,
+                       dlua_describe(L, -1, text, sizeof text));
+        lua_pop(L, 1);
+    }
+    return spec;
+}
+
+/* The shapes at index 2: one, or a list of them. Returns how many. */
+static int check_specs(lua_State *L, dl_layer *layer, const char *method, dl_spec specs[MOST_INPUTS]) {
+    luaL_checktype(L, 2, LUA_TTABLE);
+    bool is_list = lua_rawgeti(L, 2, 1) == LUA_TTABLE;
+    lua_pop(L, 1);
+    if (!is_list) {
+        specs[0] = check_spec(L, 2, layer->dtype, method);
+        return 1;
+    }
+    int count = (int)lua_rawlen(L, 2);
+    for (int k = 0; k < count && k < MOST_INPUTS; k++) {
+        lua_rawgeti(L, 2, k + 1);
+        specs[k] = check_spec(L, -1, layer->dtype, method);
+        lua_pop(L, 1);
+    }
+    return count < MOST_INPUTS ? count : MOST_INPUTS;
+}
+
+/* layer:build {dlua.none, 784}: makes the weights for inputs of this shape. */
+static int layer_build(lua_State *L) {
+    dl_spec specs[MOST_INPUTS];
+    dl_layer *layer = check_layer(L, "build");
+    int count = check_specs(L, layer, "build", specs);
+    dlua_push_user_table(L, 1);
+    dlua_entry before = dlua_enter(L, lua_gettop(L));
+    dl_status status = dl_layer_build(layer, specs, count);
+    dlua_leave(before);
+    dlua_check(L, status);
+    return 0;
+}
+
+static int layer_compute_output_shape(lua_State *L) {
+    dl_spec specs[MOST_INPUTS], out[DL_MAX_LAYER_OUTPUTS];
+    dl_layer *layer = check_layer(L, "compute_output_shape");
+    int count = check_specs(L, layer, "compute_output_shape", specs), outputs = 0;
+    dlua_push_user_table(L, 1);
+    dlua_entry before = dlua_enter(L, lua_gettop(L));
+    dl_status status = dl_layer_infer(layer, specs, count, out, &outputs);
+    dlua_leave(before);
+    dlua_check(L, status);
+    for (int k = 0; k < outputs; k++)
+        push_spec_shape(L, &out[k]);
+    return outputs;
+}
+
+static int layer_get_config(lua_State *L) {
+    dl_layer *layer = check_layer(L, "get_config");
+    dl_value *value = dlua_new_value_box(L);
+    dlua_check(L, dl_object_to_value(dlua_context(L), &layer->object, value));
+    dlua_push_value(L, value);
+    return 1;
+}
+
+static const luaL_Reg layer_methods[] = {
+    {"count_params", layer_count_params},
+    {"build", layer_build},
+    {"compute_output_shape", layer_compute_output_shape},
+    {"get_config", layer_get_config},
+    {"add_weight", dlua_add_weight},
+    {"add_loss", dlua_add_loss},
+    {"assign_later", dlua_assign_later},
+    {NULL, NULL},
+};
+
+/* What is read of a layer by name and is no field of its options. */
+static int push_property(lua_State *L, dl_layer *layer, const char *name) {
+    if (strcmp(name, "name") == 0)
+        lua_pushstring(L, layer->name);
+    else if (strcmp(name, "class_name") == 0)
+        lua_pushstring(L, layer->object.definition->name);
+    else if (strcmp(name, "built") == 0)
+        lua_pushboolean(L, layer->built);
+    else if (strcmp(name, "trainable") == 0)
+        lua_pushboolean(L, layer->trainable);
+    else if (strcmp(name, "dtype") == 0)
+        lua_pushstring(L, dl_dtype_name(layer->dtype));
+    else if (strcmp(name, "weights") == 0)
+        push_weights(L, layer, ALL_WEIGHTS);
+    else if (strcmp(name, "trainable_weights") == 0)
+        push_weights(L, layer, TRAINABLE);
+    else if (strcmp(name, "non_trainable_weights") == 0)
+        push_weights(L, layer, NON_TRAINABLE);
+    else if (strcmp(name, "weight_names") == 0)
+        push_weights(L, layer, WEIGHT_NAMES);
+    else if (strcmp(name, "layers") == 0)
+        push_children(L, layer);
+    else
+        return 0;
+    return 1;
+}
+
+static int push_own_weight(lua_State *L, const dl_layer *layer, const char *name) {
+    for (int k = 0; k < layer->weight_count; k++)
+        if (strcmp(layer->weights[k].name, name) == 0) {
+            dlua_push_tensor(L, layer->weights[k].value);
+            return 1;
+        }
+    return 0;
+}
+
+int dlua_index_layer(lua_State *L) {
+    dl_layer *layer = dlua_test_layer(L, 1);
+    const char *name = luaL_checkstring(L, 2);
+    for (const luaL_Reg *row = layer_methods; row->name != NULL; row++)
+        if (strcmp(row->name, name) == 0) {
+            lua_pushcfunction(L, row->func);
+            return 1;
+        }
+    if (push_property(L, layer, name) || push_own_weight(L, layer, name))
+        return 1;
+    bool is_custom = dlua_is_custom(layer->object.definition);
+    if (is_custom && lua_getiuservalue(L, 1, 1) == LUA_TTABLE) {
+        lua_pushvalue(L, 2);
+        if (lua_rawget(L, -2) != LUA_TNIL)
+            return 1;
+    }
+    if (dlua_index_options(L, &layer->object, name))
+        return 1;
+    if (is_custom) {
+        lua_pushnil(L);
+        return 1;
+    }
+    if (!layer->built)
+        dlua_raise(L, "%s has no '%s'; its weights come when it is built, by its first call or build {shape}",
+                   layer->object.definition->name, name);
+    dlua_refuse_name(L, layer->object.definition->name, name);
+}
+
+static int set_layer(lua_State *L) {
+    dl_layer *layer = dlua_test_layer(L, 1);
+    const char *name = luaL_checkstring(L, 2);
+    if (strcmp(name, "trainable") == 0) {
+        luaL_argexpected(L, lua_isboolean(L, 3), 3, "true or false");
+        dl_layer_set_trainable(layer, lua_toboolean(L, 3));
+        return 0;
+    }
+    if (!dlua_is_custom(layer->object.definition))
+        dlua_raise(L, "%s: '%s' cannot be set; trainable can", layer->name, name);
+    dlua_set_custom_field(L, layer);
+    return 0;
+}
+
+void dlua_open_layers(lua_State *L) {
+    static const luaL_Reg symbol_functions[] = {
+        {"__gc", release_symbol}, {"__tostring", symbol_to_string}, {"__index", index_symbol}, {NULL, NULL}};
+    static const luaL_Reg layer_functions[] = {{"__gc", dlua_release_object}, {"__tostring", dlua_object_to_string},
+                                               {"__call", dlua_call_layer},   {"__index", dlua_index_layer},
+                                               {"__newindex", set_layer},     {NULL, NULL}};
+    dlua_new_class(L, DLUA_SYMBOL, "dlua.Symbol", symbol_functions);
+    dlua_new_class(L, DLUA_LAYER, "dlua.Layer", layer_functions);
+    lua_pop(L, 2);
+    lua_pushcfunction(L, input_function);
+    lua_setfield(L, -2, "Input");
+}

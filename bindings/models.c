@@ -1,0 +1,629 @@
+/* models.c: models as the Lua library builds on them: a step, a test, a prediction, files. What users call on top
+ * (fit, evaluate, predict, summary) is written in Lua and added to the class table dlua.Model, which holds the methods
+ * of all models.
+ *
+ *      model:compile {...}   model:train_batch(x, y, weights)   model:test_batch(x, y, weights)
+ *      model:predict_batch(x, batch_size) -> y ...   model:logs() -> {"loss", loss = 0.3}   model:reset_metrics()
+ *
+ * Always true: the user value of a model holds the userdata of its layers, and what Lua code keeps on it
+ * (model.stop_training = true). */
+#include "objects.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "arguments.h"
+#include "dlua/layers.h"
+#include "tensors.h"
+#include "values.h"
+
+#define MOST_TENSORS 64
+#define MOST_METRICS 64
+
+dl_model *dlua_check_model(lua_State *L, const char *method) {
+    char text[160];
+    if (dlua_class_of(L, 1) != DLUA_MODEL)
+        dlua_raise(L, "%s: call it as a method of a model, model:%s(...), got %s", method, method,
+                   dlua_describe(L, 1, text, sizeof text));
+    return *(dl_model **)lua_touserdata(L, 1);
+}
+
+bool dlua_is_model(const dl_definition *definition) {
+    return definition == &dl_layer_sequential.definition || definition == &dl_layer_functional.definition;
+}
+
+/* ---- construction ---------------------------------------------------------------------------------------------- */
+
+/* The model's name in the table at 2; NULL: none. Other names than those of `known` are refused. */
+static const char *check_names(lua_State *L, const char *function, const char *known) {
+    char text[160];
+    lua_pushnil(L);
+    while (lua_next(L, 2)) {
+        lua_pop(L, 1);
+        if (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "name") != 0 &&
+            (known[0] == '\0' || strstr(known, lua_tostring(L, -1)) == NULL))
+            dlua_raise(L, "%s: unknown argument '%s'; the names are %sname", function, lua_tostring(L, -1), known);
+    }
+    if (lua_getfield(L, 2, "name") == LUA_TNIL)
+        return NULL;
+    if (lua_type(L, -1) != LUA_TSTRING)
+        dlua_raise(L, "%s: name must be a string, got %s", function, dlua_describe(L, -1, text, sizeof text));
+    return lua_tostring(L, -1);
+}
+
+/* Makes an InputLayer of the symbol at the top, in its place on the stack: Sequential {Input {...}, ...}. */
+static dl_layer *input_layer_of(lua_State *L) {
+    const dl_definition *definition = &dl_layer_input.definition;
+    const dl_spec *spec = dl_symbol_spec(dlua_test_symbol(L, -1));
+    dl_object **place = dlua_new_object(L, &dl_layer_family, definition);
+    dl_input_options options;
+    dl_options_init(definition, &options, sizeof options);
+    options.batch_size = spec->shape[0];
+    options.dtype = spec->dtype;
+    options.shape.count = spec->dims - 1;
+    memcpy(options.shape.at, spec->shape + 1, (size_t)options.shape.count * sizeof spec->shape[0]);
+    dlua_check(L, dl_object_create(dlua_context(L), &dl_layer_family, definition, &options, place));
+    dlua_finish_object(L, place);
+    lua_replace(L, -2);
+    return (dl_layer *)*place;
+}
+
+/* The layer at the top of the stack, for place k of a Sequential. */
+static dl_layer *check_member(lua_State *L, const char *function, int k) {
+    char text[160];
+    if (k == 1 && dlua_test_symbol(L, -1) != NULL)
+        return input_layer_of(L);
+    dl_layer *layer = dlua_test_layer(L, -1);
+    if (layer == NULL)
+        dlua_raise(L, "%s: layer %d must be a layer, got %s", function, k, dlua_describe(L, -1, text, sizeof text));
+    return layer;
+}
+
+/* Sequential { layer, layer, ..., name = } */
+static int construct_sequential(lua_State *L) {
+    const char *name = check_names(L, "Sequential", "");
+    lua_Integer count = 0;
+    lua_pushnil(L);
+    while (lua_next(L, 2)) {
+        lua_pop(L, 1);
+        if (lua_isinteger(L, -1))
+            count++;
+    }
+    dl_layer **layers = lua_newuserdatauv(L, (size_t)count * sizeof *layers + 1, 0);
+    dl_object **place = dlua_new_object(L, &dl_layer_family, &dl_layer_sequential.definition);
+    int model = lua_gettop(L);
+    dlua_push_user_table(L, model);
+    for (int k = 1; k <= count; k++) {
+        if (lua_rawgeti(L, 2, k) == LUA_TNIL)
+            dlua_raise(L, "Sequential: layer %d is nil: is a variable misspelt?", k);
+        layers[k - 1] = check_member(L, "Sequential", k);
+        lua_rawseti(L, model + 1, k);
+    }
+    dlua_entry before = dlua_enter(L, model + 1);
+    dl_model *made = NULL;
+    dl_status status = dl_model_sequential(dlua_context(L), name, layers, (int)count, &made);
+    dlua_leave(before);
+    *place = (dl_object *)made;
+    dlua_check(L, status);
+    lua_settop(L, model);
+    dlua_finish_object(L, place);
+    return 1;
+}
+
+/* Reads the symbols in field `name` of the table at 2, one or a list, into symbols[]; the user table at index `holds`
+ * keeps them. */
+static int read_symbols(lua_State *L, const char *name, int holds, dl_symbol *symbols[MOST_TENSORS]) {
+    char text[160];
+    int count = 1;
+    lua_getfield(L, 2, name);
+    bool is_list = lua_type(L, -1) == LUA_TTABLE;
+    if (is_list)
+        count = (int)lua_rawlen(L, -1);
+    if (count > MOST_TENSORS)
+        dlua_raise(L, "Model: at most %d %s, got %d", MOST_TENSORS, name, count);
+    for (int k = 0; k < count; k++) {
+        if (is_list)
+            lua_rawgeti(L, -1, k + 1);
+        else
+            lua_pushvalue(L, -1);
+        symbols[k] = dlua_test_symbol(L, -1);
+        if (symbols[k] == NULL)
+            dlua_raise(L, "Model: %s must be symbolic, as dlua.Input {...} gives and layers called on it, got %s", name,
+                       dlua_describe(L, -1, text, sizeof text));
+        lua_rawseti(L, holds, (lua_Integer)lua_rawlen(L, holds) + 1);
+    }
+    lua_pop(L, 1);
+    return count;
+}
+
+/* Model { inputs =, outputs =, name = } */
+static int construct_functional(lua_State *L) {
+    dl_symbol *inputs[MOST_TENSORS], *outputs[MOST_TENSORS];
+    const char *name = check_names(L, "Model", "inputs, outputs, ");
+    dl_object **place = dlua_new_object(L, &dl_layer_family, &dl_layer_functional.definition);
+    int model = lua_gettop(L);
+    dlua_push_user_table(L, model);
+    int input_count = read_symbols(L, "inputs", model + 1, inputs);
+    int output_count = read_symbols(L, "outputs", model + 1, outputs);
+    dlua_entry before = dlua_enter(L, model + 1);
+    dl_model *made = NULL;
+    dl_status status = dl_model_functional(dlua_context(L), name, inputs, input_count, outputs, output_count, &made);
+    dlua_leave(before);
+    *place = (dl_object *)made;
+    dlua_check(L, status);
+    lua_settop(L, model);
+    dlua_finish_object(L, place);
+    return 1;
+}
+
+int dlua_construct_model(lua_State *L, const dl_definition *definition) {
+    char text[160];
+    const char *name = definition == &dl_layer_sequential.definition ? "Sequential" : "Model";
+    if (lua_type(L, 2) != LUA_TTABLE || lua_gettop(L) > 2)
+        dlua_raise(L, "%s: takes one table, %s { ... }, got %s", name, name,
+                   lua_gettop(L) > 2 ? "several values" : dlua_describe(L, 2, text, sizeof text));
+    return definition == &dl_layer_sequential.definition ? construct_sequential(L) : construct_functional(L);
+}
+
+static int call_sequential(lua_State *L) {
+    lua_pushnil(L);
+    lua_insert(L, 1);
+    return dlua_construct_model(L, &dl_layer_sequential.definition);
+}
+
+static int call_model_class(lua_State *L) {
+    return dlua_construct_model(L, &dl_layer_functional.definition);
+}
+
+/* model:add(layer), of a Sequential. */
+static int model_add(lua_State *L) {
+    dl_model *model = dlua_check_model(L, "add");
+    lua_settop(L, 2);
+    bool is_first = dl_model_layer(model, 0) == NULL;
+    dl_layer *layer = check_member(L, "add", is_first ? 1 : 2);
+    dlua_push_user_table(L, 1);
+    dlua_entry before = dlua_enter(L, 3);
+    dl_status status = dl_model_add(model, layer);
+    dlua_leave(before);
+    dlua_check(L, status);
+    lua_pushvalue(L, 2);
+    lua_rawseti(L, 3, (lua_Integer)lua_rawlen(L, 3) + 1);
+    lua_settop(L, 1);
+    return 1;
+}
+
+/* ---- compile --------------------------------------------------------------------------------------------------- */
+
+/* What compile gathers; the userdata of the objects lie on the stack meanwhile. */
+typedef struct compiling {
+    dl_model *model;
+    int outputs;
+    dl_object *losses[DL_MAX_LAYER_OUTPUTS];
+    double weights[DL_MAX_LAYER_OUTPUTS];
+    dl_object *metrics[MOST_METRICS];
+    int metric_counts[DL_MAX_LAYER_OUTPUTS];
+    int metric_total;
+} compiling;
+
+static bool is_none(lua_State *L, int index) {
+    return lua_isnil(L, index) || dlua_class_of(L, index) == DLUA_NONE;
+}
+
+/* Pushes what argument `name` of compile says of output k (from 0): the value itself if it is one for all, else its
+ * entry by position or by the output's name. */
+static void push_for_output(lua_State *L, const compiling *c, const char *name, int k) {
+    lua_getfield(L, 2, name);
+    if (lua_type(L, -1) != LUA_TTABLE)
+        return;
+    lua_getfield(L, -1, "class_name");
+    bool is_map_of_object = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    if (is_map_of_object)
+        return;
+    const char *output = dl_model_output_name(c->model, k);
+    if (lua_rawgeti(L, -1, k + 1) == LUA_TNIL && output != NULL) {
+        lua_pop(L, 1);
+        lua_getfield(L, -1, output);
+    }
+    lua_remove(L, -2);
+}
+
+/* Names in a table by outputs that no output has. */
+static void check_output_names(lua_State *L, const compiling *c, const char *argument) {
+    if (lua_getfield(L, 2, argument) == LUA_TTABLE && dlua_table_has_names(L, -1)) {
+        lua_pushnil(L);
+        while (lua_next(L, -2)) {
+            lua_pop(L, 1);
+            bool known = lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), "class_name") == 0 ||
+                         strcmp(lua_tostring(L, -1), "config") == 0 || strcmp(lua_tostring(L, -1), "version") == 0;
+            for (int k = 0; !known && k < c->outputs; k++) {
+                const char *output = dl_model_output_name(c->model, k);
+                known = output != NULL && strcmp(output, lua_tostring(L, -1)) == 0;
+            }
+            if (!known)
+                dlua_raise(L, "compile: %s names the output '%s', which the model has not", argument,
+                           lua_tostring(L, -1));
+        }
+    }
+    lua_pop(L, 1);
+}
+
+static void read_losses(lua_State *L, compiling *c) {
+    char text[160];
+    check_output_names(L, c, "loss");
+    check_output_names(L, c, "loss_weights");
+    for (int k = 0; k < c->outputs; k++) {
+        push_for_output(L, c, "loss", k);
+        if (!is_none(L, -1))
+            c->losses[k] = dlua_check_object(L, -1, &dl_loss_family, "compile: loss");
+        push_for_output(L, c, "loss_weights", k);
+        c->weights[k] = 1.0;
+        if (lua_type(L, -1) == LUA_TNUMBER)
+            c->weights[k] = lua_tonumber(L, -1);
+        else if (!is_none(L, -1))
+            dlua_raise(L, "compile: loss_weights holds a number for each output, got %s",
+                       dlua_describe(L, -1, text, sizeof text));
+        lua_pop(L, 1);
+    }
+}
+
+static void add_metric(lua_State *L, compiling *c, int k) {
+    if (is_none(L, -1))
+        return;
+    if (c->metric_total == MOST_METRICS)
+        dlua_raise(L, "compile: at most %d metrics", MOST_METRICS);
+    c->metrics[c->metric_total++] = dlua_check_object(L, -1, &dl_metric_family, "compile: metrics");
+    c->metric_counts[k]++;
+}
+
+/* One metric or a list of them, at the top of the stack, for output k. */
+static void add_metrics(lua_State *L, compiling *c, int k) {
+    luaL_checkstack(L, MOST_METRICS * 2 + 8, "too many metrics");
+    if (lua_type(L, -1) != LUA_TTABLE || dlua_table_has_names(L, -1)) {
+        add_metric(L, c, k);
+        return;
+    }
+    int list = lua_gettop(L);
+    for (lua_Integer place = 1; place <= (lua_Integer)lua_rawlen(L, list); place++) {
+        lua_rawgeti(L, list, place);
+        add_metric(L, c, k);
+    }
+}
+
+/* metrics: a list for the one output, or by output, each entry one metric or a list. */
+static void read_metrics(lua_State *L, compiling *c) {
+    if (c->outputs == 1 && lua_getfield(L, 2, "metrics") == LUA_TTABLE && !dlua_table_has_names(L, -1)) {
+        bool by_output = lua_rawgeti(L, -1, 1) == LUA_TTABLE && !dlua_table_has_names(L, -1);
+        lua_pop(L, 1);
+        if (!by_output) {
+            add_metrics(L, c, 0);
+            return;
+        }
+    }
+    check_output_names(L, c, "metrics");
+    for (int k = 0; k < c->outputs; k++) {
+        push_for_output(L, c, "metrics", k);
+        add_metrics(L, c, k);
+    }
+}
+
+/* Puts positional arguments under their names, so that one reader serves both: compile {"adam", "mse"}. */
+static void name_positions(lua_State *L) {
+    static const char *const names[] = {"optimizer", "loss", "loss_weights", "metrics"};
+    enum { COUNT = 4 };
+    dlua_check(L, dlua_check_positions(L, 2, "compile", names, COUNT));
+    lua_newtable(L);
+    lua_pushnil(L);
+    while (lua_next(L, 2)) {
+        if (lua_type(L, -2) == LUA_TSTRING) {
+            bool known = false;
+            for (int k = 0; k < COUNT; k++)
+                known = known || strcmp(lua_tostring(L, -2), names[k]) == 0;
+            if (!known)
+                dlua_raise(L, "compile: unknown argument '%s'; it takes optimizer, loss, loss_weights, metrics",
+                           lua_tostring(L, -2));
+            lua_pushvalue(L, -2);
+        } else {
+            lua_pushstring(L, names[lua_tointeger(L, -2) - 1]);
+        }
+        lua_insert(L, -2);
+        lua_rawset(L, 3);
+    }
+    lua_replace(L, 2);
+}
+
+/* model:compile { optimizer = "rmsprop", loss =, loss_weights =, metrics = } */
+static int model_compile(lua_State *L) {
+    char text[160];
+    compiling c = {.model = dlua_check_model(L, "compile")};
+    if (lua_type(L, 2) != LUA_TTABLE)
+        dlua_raise(L, "compile: takes one table, model:compile { ... }, got %s",
+                   dlua_describe(L, 2, text, sizeof text));
+    lua_settop(L, 2);
+    name_positions(L);
+    c.outputs = dl_model_outputs(c.model) > 0 ? dl_model_outputs(c.model) : 1;
+    luaL_checkstack(L, MOST_METRICS * 2 + 64, "too many arguments");
+    if (lua_getfield(L, 2, "optimizer") == LUA_TNIL)
+        lua_pushliteral(L, "rmsprop");
+    dl_object *optimizer = dlua_check_object(L, -1, &dl_optimizer_family, "compile: optimizer");
+    read_losses(L, &c);
+    read_metrics(L, &c);
+    dl_compile compile = {.struct_size = sizeof compile,
+                          .optimizer = (dl_optimizer *)optimizer,
+                          .losses = c.losses,
+                          .loss_weights = c.weights,
+                          .metrics = c.metrics,
+                          .metric_counts = c.metric_counts};
+    dlua_check(L, dl_model_compile(c.model, &compile));
+    lua_settop(L, 1);
+    return 1;
+}
+
+/* ---- steps ----------------------------------------------------------------------------------------------------- */
+
+/* One tensor or a list of them at index, into tensors[]; returns how many. nil gives none. */
+static int read_tensors(lua_State *L, int index, const char *function, const char *argument,
+                        dl_tensor *tensors[MOST_TENSORS]) {
+    char place[64];
+    if (lua_isnoneornil(L, index))
+        return 0;
+    if (lua_type(L, index) != LUA_TTABLE) {
+        tensors[0] = dlua_check_tensor(L, index, function, argument);
+        return 1;
+    }
+    int count = (int)lua_rawlen(L, index);
+    if (count > MOST_TENSORS)
+        dlua_raise(L, "%s: at most %d tensors in %s, got %d", function, MOST_TENSORS, argument, count);
+    for (int k = 0; k < count; k++) {
+        lua_rawgeti(L, index, k + 1);
+        snprintf(place, sizeof place, "%s[%d]", argument, k + 1);
+        tensors[k] = is_none(L, -1) ? NULL : dlua_check_tensor(L, -1, function, place);
+        lua_pop(L, 1);
+    }
+    return count;
+}
+
+typedef dl_status (*step_function)(dl_model *model, dl_tensor *const *x, dl_tensor *const *y,
+                                   dl_tensor *const *weights);
+
+static void check_step_counts(lua_State *L, const char *function, const dl_model *model, int inputs, int targets,
+                              int weights) {
+    int own_inputs = dl_model_inputs(model) > 0 ? dl_model_inputs(model) : 1;
+    int own_outputs = dl_model_outputs(model) > 0 ? dl_model_outputs(model) : 1;
+    if (inputs != own_inputs)
+        dlua_raise(L, "%s: the model has %d inputs, but x holds %d tensors", function, own_inputs, inputs);
+    if (targets != own_outputs)
+        dlua_raise(L, "%s: the model has %d outputs, but y holds %d tensors", function, own_outputs, targets);
+    if (weights != 0 && weights != own_outputs)
+        dlua_raise(L, "%s: the model has %d outputs, but there are sample weights for %d", function, own_outputs,
+                   weights);
+}
+
+/* model:train_batch(x, y, weights): tensors, or lists of them for several inputs and outputs. */
+static int run_step(lua_State *L, const char *function, step_function step) {
+    dl_tensor *x[MOST_TENSORS], *y[MOST_TENSORS], *weights[MOST_TENSORS];
+    dl_model *model = dlua_check_model(L, function);
+    int inputs = read_tensors(L, 2, function, "x", x);
+    int targets = read_tensors(L, 3, function, "y", y);
+    int weight_count = read_tensors(L, 4, function, "weights", weights);
+    check_step_counts(L, function, model, inputs, targets, weight_count);
+    dlua_push_user_table(L, 1);
+    dlua_entry before = dlua_enter(L, lua_gettop(L));
+    dl_status status;
+    do
+        status = step(model, x, y, weight_count > 0 ? weights : NULL);
+    while (dlua_collect_for_memory(L, status));
+    dlua_leave(before);
+    dlua_check(L, status);
+    dlua_collect_if_grown(L);
+    return 0;
+}
+
+static int model_train_batch(lua_State *L) {
+    return run_step(L, "train_batch", dl_model_train_batch);
+}
+
+static int model_test_batch(lua_State *L) {
+    return run_step(L, "test_batch", dl_model_test_batch);
+}
+
+static int model_reset_metrics(lua_State *L) {
+    dl_model_reset_metrics(dlua_check_model(L, "reset_metrics"));
+    return 0;
+}
+
+/* model:logs() -> {"loss", "accuracy", loss = 0.3, accuracy = 0.9}: the names in order, and the values since the last
+ * reset by name. */
+static int model_logs(lua_State *L) {
+    double value;
+    dl_model *model = dlua_check_model(L, "logs");
+    lua_newtable(L);
+    for (int k = 0;; k++) {
+        const char *name = dl_model_log(model, k, &value);
+        if (name == NULL)
+            return 1;
+        lua_pushstring(L, name);
+        lua_rawseti(L, -2, k + 1);
+        lua_pushnumber(L, value);
+        lua_setfield(L, -2, name);
+    }
+}
+
+/* model:predict_batch(x, batch_size) -> y ...: inference in batches of batch_size (32). */
+static int model_predict_batch(lua_State *L) {
+    dl_tensor *x[MOST_TENSORS];
+    dl_tensor *out[MOST_TENSORS] = {NULL};
+    int64_t batch_size = 32;
+    dl_model *model = dlua_check_model(L, "predict_batch");
+    int inputs = read_tensors(L, 2, "predict_batch", "x", x);
+    if (!lua_isnoneornil(L, 3) && (!dlua_to_integer(L, 3, &batch_size) || batch_size < 1))
+        dlua_raise(L, "predict_batch: batch_size must be a whole number of at least 1");
+    dlua_push_user_table(L, 1);
+    int owner = lua_gettop(L);
+    luaL_checkstack(L, DL_MAX_LAYER_OUTPUTS + 8, "too many outputs");
+    for (int k = 0; k < DL_MAX_LAYER_OUTPUTS; k++)
+        dlua_new_tensor(L);
+    dl_context *context = dlua_context(L);
+    dlua_entry before = dlua_enter(L, owner);
+    dl_status status;
+    do {
+        size_t mark = dl_scope_begin(context);
+        status = dl_model_predict(model, x, inputs, batch_size, out);
+        for (int k = 0; status == DL_OK && k < dl_model_outputs(model); k++)
+            *(dl_tensor **)lua_touserdata(L, owner + 1 + k) = out[k];
+        dl_scope_end(context, mark, NULL);
+    } while (dlua_collect_for_memory(L, status));
+    dlua_leave(before);
+    dlua_check(L, status);
+    dlua_collect_if_grown(L);
+    lua_settop(L, owner + dl_model_outputs(model));
+    return dl_model_outputs(model);
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------- */
+
+static int push_layers(lua_State *L, dl_model *model) {
+    lua_newtable(L);
+    for (int k = 0;; k++) {
+        dl_layer *layer = dl_model_layer(model, k);
+        if (layer == NULL)
+            return 1;
+        dlua_push_object(L, &layer->object);
+        lua_rawseti(L, -2, k + 1);
+    }
+}
+
+/* model:get_layer(name or position) */
+static int model_get_layer(lua_State *L) {
+    int64_t place = 0;
+    dl_model *model = dlua_check_model(L, "get_layer");
+    bool by_place = dlua_to_integer(L, 2, &place);
+    const char *name = by_place ? NULL : luaL_checkstring(L, 2);
+    for (int k = 0;; k++) {
+        dl_layer *layer = dl_model_layer(model, k);
+        if (layer == NULL)
+            break;
+        if (by_place ? k + 1 == place : strcmp(layer->name, name) == 0) {
+            dlua_push_object(L, &layer->object);
+            return 1;
+        }
+    }
+    if (by_place)
+        dlua_raise(L, "get_layer: there is no layer %I", (LUAI_UACINT)place);
+    dlua_raise(L, "get_layer: there is no layer named '%s'", name);
+}
+
+static void push_spec(lua_State *L, const dl_spec *spec) {
+    lua_createtable(L, spec->dims, 0);
+    for (int dim = 0; dim < spec->dims; dim++) {
+        if (spec->shape[dim] == DL_NONE)
+            dlua_push_none(L);
+        else
+            lua_pushinteger(L, spec->shape[dim]);
+        lua_rawseti(L, -2, dim + 1);
+    }
+}
+
+/* The shapes of all inputs or outputs, in a list; none before a Sequential is built. */
+static int push_specs(lua_State *L, dl_model *model, bool inputs) {
+    int count = inputs ? dl_model_inputs(model) : dl_model_outputs(model);
+    lua_createtable(L, count, 0);
+    for (int k = 0; k < count; k++) {
+        push_spec(L, inputs ? dl_model_input_spec(model, k) : dl_model_output_spec(model, k));
+        lua_rawseti(L, -2, k + 1);
+    }
+    return 1;
+}
+
+static int push_output_names(lua_State *L, dl_model *model) {
+    int count = dl_model_outputs(model);
+    lua_createtable(L, count, 0);
+    for (int k = 0; k < count; k++) {
+        lua_pushstring(L, dl_model_output_name(model, k));
+        lua_rawseti(L, -2, k + 1);
+    }
+    return 1;
+}
+
+static int push_property(lua_State *L, dl_model *model, const char *name) {
+    if (strcmp(name, "layers") == 0)
+        return push_layers(L, model);
+    if (strcmp(name, "input_shapes") == 0)
+        return push_specs(L, model, true);
+    if (strcmp(name, "output_shapes") == 0)
+        return push_specs(L, model, false);
+    if (strcmp(name, "output_names") == 0)
+        return push_output_names(L, model);
+    if (strcmp(name, "optimizer") == 0) {
+        dlua_push_object(L, (dl_object *)dl_model_optimizer(model));
+        return 1;
+    }
+    return 0;
+}
+
+/* Upvalue: the class table dlua.Model. */
+static int index_model(lua_State *L) {
+    dl_model *model = dlua_check_model(L, "index");
+    const char *name = luaL_checkstring(L, 2);
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
+        return 1;
+    if (push_property(L, model, name))
+        return 1;
+    if (lua_getiuservalue(L, 1, 1) == LUA_TTABLE) {
+        lua_pushvalue(L, 2);
+        if (lua_rawget(L, -2) != LUA_TNIL)
+            return 1;
+    }
+    return dlua_index_layer(L);
+}
+
+/* model.NAME = value: trainable, or a value that Lua code keeps on the model. */
+static int set_model(lua_State *L) {
+    dl_model *model = dlua_check_model(L, "assign");
+    const char *name = luaL_checkstring(L, 2);
+    if (strcmp(name, "trainable") == 0) {
+        luaL_argexpected(L, lua_isboolean(L, 3), 3, "true or false");
+        dl_layer_set_trainable(model, lua_toboolean(L, 3));
+        return 0;
+    }
+    dlua_push_user_table(L, 1);
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, 3);
+    lua_rawset(L, -3);
+    return 0;
+}
+
+static const luaL_Reg methods[] = {
+    {"add", model_add},
+    {"compile", model_compile},
+    {"train_batch", model_train_batch},
+    {"test_batch", model_test_batch},
+    {"predict_batch", model_predict_batch},
+    {"reset_metrics", model_reset_metrics},
+    {"logs", model_logs},
+    {"get_layer", model_get_layer},
+    {NULL, NULL},
+};
+
+void dlua_open_models(lua_State *L) {
+    static const luaL_Reg metamethods[] = {{"__gc", dlua_release_object},
+                                           {"__tostring", dlua_object_to_string},
+                                           {"__call", dlua_call_layer},
+                                           {"__newindex", set_model},
+                                           {NULL, NULL}};
+    luaL_newlib(L, methods);
+    dlua_new_class(L, DLUA_MODEL, "dlua.Model", metamethods);
+    lua_pushvalue(L, -2);
+    lua_pushcclosure(L, index_model, 1);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+    /* The class table itself is called to make a model: dlua.Model { inputs =, outputs = }. */
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, call_model_class);
+    lua_setfield(L, -2, "__call");
+    lua_setmetatable(L, -2);
+    lua_setfield(L, -2, "Model");
+    lua_pushcfunction(L, call_sequential);
+    lua_setfield(L, -2, "Sequential");
+}

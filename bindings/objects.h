@@ -1,0 +1,85 @@
+/* objects.h: definitions and their instances as Lua userdata. */
+#ifndef DLUA_OBJECTS_H
+#define DLUA_OBJECTS_H
+
+#include "binding.h"
+
+/* A class as Lua has it: layers.Dense. */
+typedef struct dlua_definition {
+    const dl_family *family;
+    const dl_definition *definition;
+} dlua_definition;
+
+/* Each of these returns NULL if the value is no such thing; borrowed. They do not raise. */
+const dlua_definition *dlua_test_definition(lua_State *L, int index);
+dl_object *dlua_test_object(lua_State *L, int index);
+dl_layer *dlua_test_layer(lua_State *L, int index);
+dl_symbol *dlua_test_symbol(lua_State *L, int index);
+
+/* Pushes the userdata of an instance: the one that Lua has already, or a new one with a reference of its own. What Lua
+ * hangs on an instance (fields of a layer written in Lua, the layers of a model) lies in its user value, so an instance
+ * must be reachable from Lua as long as the engine may call back into it. */
+void dlua_push_object(lua_State *L, dl_object *object);
+/* Pushes an empty userdata of the class that the family's instances have; a reference stored in its place belongs to
+ * it. dlua_finish_object then makes it known as the instance's. */
+dl_object **dlua_new_object(lua_State *L, const dl_family *family, const dl_definition *definition);
+void dlua_finish_object(lua_State *L, dl_object **place);
+/* Pushes the user value of the userdata at index, a table, made at the first call. */
+void dlua_push_user_table(lua_State *L, int index);
+
+void dlua_push_definition(lua_State *L, const dl_family *family, const dl_definition *definition);
+/* The object of a family from a value at index (an object, a name, a map): pushes its userdata. `where` is the
+ * function's name and the argument's for messages. */
+dl_object *dlua_check_object(lua_State *L, int index, const dl_family *family, const char *where);
+/* definition(table): creates an instance from the constructor's table at index 2 and pushes it. */
+int dlua_construct(lua_State *L, const dl_family *family, const dl_definition *definition);
+
+/* The field of the instance's options with this name: pushes its value and returns 1, or returns 0. */
+int dlua_index_options(lua_State *L, const dl_object *object, const char *name);
+_Noreturn void dlua_refuse_name(lua_State *L, const char *of, const char *name);
+/* __gc and __tostring of instances of every class. */
+int dlua_release_object(lua_State *L);
+int dlua_object_to_string(lua_State *L);
+
+/* Add what each file has to the module's table at the top. */
+void dlua_open_objects(lua_State *L);
+void dlua_open_layers(lua_State *L);
+void dlua_open_models(lua_State *L);
+void dlua_open_model_files(lua_State *L);
+void dlua_open_optimizers(lua_State *L);
+void dlua_open_custom_layers(lua_State *L);
+void dlua_open_files(lua_State *L);
+void dlua_open_runtime(lua_State *L);
+
+/* layer(x, ...): the call of a layer on tensors or symbols. */
+int dlua_call_layer(lua_State *L);
+/* __index of layers; models fall back on it. */
+int dlua_index_layer(lua_State *L);
+bool dlua_is_model(const dl_definition *definition);
+/* The model that a method is called on. */
+dl_model *dlua_check_model(lua_State *L, const char *method);
+/* Sequential {...} and Model {...} from the table at index 2. */
+int dlua_construct_model(lua_State *L, const dl_definition *definition);
+
+/* ---- layers written in Lua (custom.c) -------------------------------------------------------------------------- */
+
+/* Around every call of the engine that may run layers. dlua_enter notes the thread that calls, and the table at stack
+ * index `owner`, which the userdata of layers that come up meanwhile hang on; it pushes one value, the old owner, which
+ * dlua_leave puts back. Nothing raises between the two. */
+typedef struct dlua_entry {
+    lua_State *L;
+    lua_State *caller;
+    int owner;
+} dlua_entry;
+dlua_entry dlua_enter(lua_State *L, int owner);
+void dlua_leave(dlua_entry before);
+
+bool dlua_is_custom(const dl_definition *definition);
+/* self.NAME = value of a layer written in Lua; layers become its children. Stack: self, name, value. */
+void dlua_set_custom_field(lua_State *L, dl_layer *layer);
+/* Methods of layers written in Lua: self:add_weight {...}, self:add_loss(penalty), self:assign_later(name, value). */
+int dlua_add_weight(lua_State *L);
+int dlua_add_loss(lua_State *L);
+int dlua_assign_later(lua_State *L);
+
+#endif
