@@ -13,6 +13,9 @@
  *
  * The program runs all its tests, or those whose names contain its first argument, and returns 0 only if every check
  * held. A test that makes no check fails: it could not have failed otherwise. Checks may be made in several threads.
+ *
+ * With DLUA_CHECK_MEMORY_ONLY in the environment the program returns 0 even so: under Valgrind, which knows no flushing
+ * of denormals and no long double, values differ, and Valgrind judges the run by its use of memory.
  */
 #ifndef DLUA_TESTS_CHECK_H
 #define DLUA_TESTS_CHECK_H
@@ -23,6 +26,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct check_test {
@@ -114,7 +118,7 @@ static inline int check_run_all(const check_test *tests, size_t n_tests, const c
         ran++;
     }
     printf("%ld of %ld tests failed\n", failed, ran);
-    return failed || !ran ? 1 : 0;
+    return (failed || !ran) && !getenv("DLUA_CHECK_MEMORY_ONLY") ? 1 : 0;
 }
 
 #define CHECK_TEST(function)                                                                                           \
