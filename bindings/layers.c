@@ -408,9 +408,7 @@ static int push_own_weight(lua_State *L, const dl_layer *layer, const char *name
     return 0;
 }
 
-int dlua_index_layer(lua_State *L) {
-    dl_layer *layer = dlua_test_layer(L, 1);
-    const char *name = luaL_checkstring(L, 2);
+int dlua_find_in_layer(lua_State *L, dl_layer *layer, const char *name) {
     for (const luaL_Reg *row = layer_methods; row->name != NULL; row++)
         if (strcmp(row->name, name) == 0) {
             lua_pushcfunction(L, row->func);
@@ -418,15 +416,20 @@ int dlua_index_layer(lua_State *L) {
         }
     if (push_property(L, layer, name) || push_own_weight(L, layer, name))
         return 1;
-    bool is_custom = dlua_is_custom(layer->object.definition);
-    if (is_custom && lua_getiuservalue(L, 1, 1) == LUA_TTABLE) {
+    if (dlua_is_custom(layer->object.definition) && lua_getiuservalue(L, 1, 1) == LUA_TTABLE) {
         lua_pushvalue(L, 2);
         if (lua_rawget(L, -2) != LUA_TNIL)
             return 1;
     }
-    if (dlua_index_options(L, &layer->object, name))
+    return dlua_index_options(L, &layer->object, name);
+}
+
+static int index_layer(lua_State *L) {
+    dl_layer *layer = dlua_test_layer(L, 1);
+    const char *name = luaL_checkstring(L, 2);
+    if (dlua_find_in_layer(L, layer, name))
         return 1;
-    if (is_custom) {
+    if (dlua_is_custom(layer->object.definition)) {
         lua_pushnil(L);
         return 1;
     }
@@ -454,7 +457,7 @@ void dlua_open_layers(lua_State *L) {
     static const luaL_Reg symbol_functions[] = {
         {"__gc", release_symbol}, {"__tostring", symbol_to_string}, {"__index", index_symbol}, {NULL, NULL}};
     static const luaL_Reg layer_functions[] = {{"__gc", dlua_release_object}, {"__tostring", dlua_object_to_string},
-                                               {"__call", dlua_call_layer},   {"__index", dlua_index_layer},
+                                               {"__call", dlua_call_layer},   {"__index", index_layer},
                                                {"__newindex", set_layer},     {NULL, NULL}};
     dlua_new_class(L, DLUA_SYMBOL, "dlua.Symbol", symbol_functions);
     dlua_new_class(L, DLUA_LAYER, "dlua.Layer", layer_functions);

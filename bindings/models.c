@@ -575,7 +575,12 @@ static int index_model(lua_State *L) {
         if (lua_rawget(L, -2) != LUA_TNIL)
             return 1;
     }
-    return dlua_index_layer(L);
+    if (dlua_find_in_layer(L, model, name))
+        return 1;
+    /* Methods that the library's files have not added yet, or the error that there is none. */
+    lua_pushvalue(L, 2);
+    lua_gettable(L, lua_upvalueindex(1));
+    return 1;
 }
 
 /* model.NAME = value: trainable, or a value that Lua code keeps on the model. */

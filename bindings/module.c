@@ -12,6 +12,7 @@ static void open_base(lua_State *L) {
     static const luaL_Reg functions[] = {
         {"raise", dlua_raise_function},
         {"resource", dlua_resource_function},
+        {"has_resource", dlua_has_resource_function},
         {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);

@@ -53,8 +53,9 @@ void dlua_open_runtime(lua_State *L);
 
 /* layer(x, ...): the call of a layer on tensors or symbols. */
 int dlua_call_layer(lua_State *L);
-/* __index of layers; models fall back on it. */
-int dlua_index_layer(lua_State *L);
+/* What a layer has by this name (methods, properties, weights, options): pushes it and returns 1, or returns 0. The
+ * layer's userdata is at index 1, the name at 2. */
+int dlua_find_in_layer(lua_State *L, dl_layer *layer, const char *name);
 bool dlua_is_model(const dl_definition *definition);
 /* The model that a method is called on. */
 dl_model *dlua_check_model(lua_State *L, const char *method);

@@ -112,6 +112,11 @@ void dlua_install_searcher(lua_State *L) {
     lua_pop(L, 2);
 }
 
+int dlua_has_resource_function(lua_State *L) {
+    lua_pushboolean(L, push_resource(L, luaL_checkstring(L, 1)));
+    return 1;
+}
+
 int dlua_resource_function(lua_State *L) {
     const char *name = luaL_checkstring(L, 1);
     if (!push_resource(L, name))

@@ -27,5 +27,7 @@ void dlua_install_searcher(lua_State *L);
 
 /* resource(name) -> string: the bytes of a file of the library. */
 int dlua_resource_function(lua_State *L);
+/* has_resource(name) -> whether there is one. */
+int dlua_has_resource_function(lua_State *L);
 
 #endif
