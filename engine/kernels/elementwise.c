@@ -269,3 +269,38 @@ dl_status dl_copy_strided(dl_context *context, const dl_loop *loop, int size, vo
     int64_t tiles = (c.n + TILE - 1) / TILE;
     return dl_parallel(context, tiles, dl_threads_for(context, (double)c.n * 0.25), copy_tile, &c);
 }
+
+/* ---- columns --------------------------------------------------------------------------------------------------- */
+
+/* Elements of a tile of columns, about. */
+#define COLUMN_TILE 16384
+
+typedef struct columns_walk {
+    int64_t blocks; /* of columns, in one of the outer parts */
+    int64_t inner;
+    int64_t units; /* outer * blocks */
+    int64_t per_tile;
+    dl_unit_function function;
+    void *argument;
+} columns_walk;
+
+static void columns_tile(void *argument, int64_t tile, int worker) {
+    (void)worker;
+    const columns_walk *w = argument;
+    int64_t end = DL_MIN(w->units, (tile + 1) * w->per_tile);
+    for (int64_t unit = tile * w->per_tile; unit < end; unit++) {
+        int64_t column = unit % w->blocks * DL_UNIT_COLUMNS;
+        w->function(w->argument, unit / w->blocks, column, DL_MIN(w->inner - column, DL_UNIT_COLUMNS));
+    }
+}
+
+dl_status dl_columnwise(dl_context *context, int64_t outer, int64_t n, int64_t inner, double cost,
+                        dl_unit_function function, void *argument) {
+    columns_walk w = {.blocks = (inner + DL_UNIT_COLUMNS - 1) / DL_UNIT_COLUMNS, .inner = inner,
+                      .function = function, .argument = argument};
+    w.units = outer * w.blocks;
+    w.per_tile = DL_MAX(1, COLUMN_TILE / (DL_MAX(1, n) * DL_MAX(1, DL_MIN(inner, DL_UNIT_COLUMNS))));
+    int64_t tiles = (w.units + w.per_tile - 1) / w.per_tile;
+    double work = (double)outer * (double)DL_MAX(1, n) * (double)inner * cost;
+    return dl_parallel(context, tiles, dl_threads_for(context, work), columns_tile, &w);
+}

@@ -38,18 +38,7 @@ typedef struct dl_kernels {
 
 #ifdef DL_ISA
 #define X(name, arguments) dl_status DL_KERNEL(name) arguments;
-DL_DENSE_ROWS(X)
-DL_ELEMENTWISE_ROWS(X)
-DL_COPY_ROWS(X)
-#undef X
-/* Until their bodies come. */
-#define X(name, arguments) dl_status DL_KERNEL(name) arguments __attribute__((weak));
-DL_INDEX_ROWS(X)
-DL_REDUCTION_ROWS(X)
-DL_SOFTMAX_ROWS(X)
-DL_NORMALIZATION_ROWS(X)
-DL_RANDOM_ROWS(X)
-DL_OPTIMIZER_ROWS(X)
+DL_KERNEL_ROWS(X)
 #undef X
 #endif
 

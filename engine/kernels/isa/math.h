@@ -454,6 +454,26 @@ DL_INLINE float dl_cos_f32(float x) {
     return (float)dl_sin_shifted_f64(x, 1);
 }
 
+/* sin(2 pi t + quarter * pi / 2) for 0 <= t < 1: the quadrant is taken from t exactly. Errors below 2^-23 (2^-52). */
+DL_INLINE float dl_sin_turns_shifted_f32(float t, uint32_t quarter) {
+    float rounded = 4 * t + DL_ROUND_F32;
+    float r = (4 * t - (rounded - DL_ROUND_F32)) * 1.57079632679f;
+    float z = r * r;
+    float s = r + r * z * (-1.6666654611e-1f + z * (8.3321608736e-3f + z * -1.9515295891e-4f));
+    float c = 1 - 0.5f * z + z * z * (4.166664568298827e-2f + z * (-1.388731625493765e-3f + z * 2.443315711809948e-5f));
+    uint32_t quadrant = dl_bits_f32(rounded) + quarter;
+    float y = quadrant & 1 ? c : s;
+    return dl_from_bits_f32(dl_bits_f32(y) ^ ((quadrant & 2) << 30));
+}
+
+DL_INLINE double dl_sin_turns_shifted_f64(double t, uint64_t quarter) {
+    double rounded = 4 * t + DL_ROUND_F64;
+    double r = (4 * t - (rounded - DL_ROUND_F64)) * 1.57079632679489661923;
+    uint64_t quadrant = dl_bits_f64(rounded) + quarter;
+    double y = quadrant & 1 ? dl_cos_core_f64(r, 0) : dl_sin_core_f64(r, 0);
+    return dl_from_bits_f64(dl_bits_f64(y) ^ ((quadrant & 2) << 62));
+}
+
 /* ---- powers ---------------------------------------------------------------------------------------------------- */
 
 /* By exp and log in float64: 1 ulp. C's special cases: 1 for b = 0 and for |a| = 1 with infinite b; a negative base has
@@ -578,6 +598,8 @@ DL_INLINE float dl_floor_divide_f32(float a, float b) {
 #define m_erf DL_OWN_(erf)
 #define m_sin DL_OWN_(sin)
 #define m_cos DL_OWN_(cos)
+#define m_sin_turns(t) DL_OWN_(sin_turns_shifted)(t, 0)
+#define m_cos_turns(t) DL_OWN_(sin_turns_shifted)(t, 1)
 #define m_gelu DL_OWN_(gelu)
 #define m_gelu_slope DL_OWN_(gelu_slope)
 #define m_gelu_tanh DL_OWN_(gelu_tanh)

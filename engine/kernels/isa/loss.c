@@ -1,0 +1,132 @@
+/* kernels/isa/loss.c: cross-entropy over classes, from logits or probabilities, against labels or distributions, forward
+ * and backward.
+ *
+ * Labels are checked before anything is written. Always true: a row's result depends on that row alone. */
+#include "kernels/elementwise.h"
+#include "kernels/isa/labels.h"
+#include "kernels/isa/lanes.h"
+#include "kernels/kernels.h"
+
+/* Classes of a parallel tile, about. */
+#define TILE 8192
+
+typedef struct loss_call {
+    dl_scores scores;
+    bool single;
+    void *out;             /* losses (rows), or dx (rows, classes) */
+    void *normalizers_out; /* forward; may be NULL */
+    const void *g;         /* backward: (rows), or one number if g_step is 0; NULL in forward */
+    int64_t g_step;
+    const void *x;           /* (rows, classes) */
+    const void *normalizers; /* backward */
+    dl_element label_element;
+    const void *labels;  /* (rows), or NULL: targets */
+    const void *targets; /* (rows, classes), or NULL: labels */
+    double smoothing;
+    int64_t ignore_class;
+    int64_t rows, classes;
+    int64_t per_tile;
+} loss_call;
+
+#define R float
+#define LOOP(name) name##_f32
+#include "kernels/isa/loss_source.h"
+#undef R
+#undef LOOP
+
+#define R double
+#define LOOP(name) name##_f64
+#include "kernels/isa/loss_source.h"
+#undef R
+#undef LOOP
+
+static bool is_ignored(const loss_call *call, int64_t row) {
+    return call->labels && call->ignore_class != DL_IGNORE_NO_CLASS &&
+           dl_index_at(call->label_element, call->labels, row) == call->ignore_class;
+}
+
+static void run_row(const loss_call *call, int64_t row) {
+    if (is_ignored(call, row))
+        call->single ? ignored_row_f32(call, row) : ignored_row_f64(call, row);
+    else if (call->g)
+        call->single ? gradient_row_f32(call, row) : gradient_row_f64(call, row);
+    else
+        call->single ? loss_row_f32(call, row) : loss_row_f64(call, row);
+}
+
+static void loss_tile(void *argument, int64_t tile, int worker) {
+    (void)worker;
+    const loss_call *call = argument;
+    int64_t end = DL_MIN(call->rows, (tile + 1) * call->per_tile);
+    for (int64_t row = tile * call->per_tile; row < end; row++)
+        run_row(call, row);
+}
+
+static dl_status check_labels(const loss_call *call) {
+    if (!dl_is_index_element(call->label_element))
+        return dl_fail(DL_DTYPE, "labels are %s; they must be int32, int64 or uint8",
+                       dl_element_name(call->label_element));
+    for (int64_t row = 0; row < call->rows; row++) {
+        int64_t label = dl_index_at(call->label_element, call->labels, row);
+        if ((label >= 1 && label <= call->classes) || is_ignored(call, row))
+            continue;
+        if (label == 0)
+            return dl_fail(DL_INVALID,
+                           "the label of row %lld is 0, which means none: labels count from 1 to %lld (add 1 to labels "
+                           "that count from 0, or say ignore_class = 0 to leave such rows out)",
+                           (long long)row + 1, (long long)call->classes);
+        return dl_fail(DL_INVALID, "the label of row %lld is %lld; allowed are 1 to %lld, the number of classes",
+                       (long long)row + 1, (long long)label, (long long)call->classes);
+    }
+    return DL_OK;
+}
+
+static dl_status run_loss(dl_context *context, dl_element element, loss_call call) {
+    if (element > DL_ELEMENT_FLOAT64)
+        return dl_fail(DL_DTYPE, "cross-entropy is not defined for %s", dl_element_name(element));
+    if (call.labels)
+        DL_TRY(check_labels(&call));
+    if (call.rows == 0)
+        return DL_OK;
+    call.single = element == DL_ELEMENT_FLOAT32;
+    call.per_tile = DL_MAX(1, TILE / DL_MAX(1, call.classes));
+    int64_t tiles = (call.rows + call.per_tile - 1) / call.per_tile;
+    double work = (double)call.rows * (50 + (double)call.classes);
+    return dl_parallel(context, tiles, dl_threads_for(context, work), loss_tile, &call);
+}
+
+dl_status DL_KERNEL(cross_entropy)(dl_context *context, dl_scores scores, dl_element element, void *losses,
+                                   void *normalizers, const void *x, dl_element label_element, const void *labels,
+                                   double label_smoothing, int64_t ignore_class, int64_t rows, int64_t classes) {
+    loss_call call = {.scores = scores, .out = losses, .normalizers_out = normalizers, .x = x,
+                      .label_element = label_element, .labels = labels, .smoothing = label_smoothing,
+                      .ignore_class = ignore_class, .rows = rows, .classes = classes};
+    return run_loss(context, element, call);
+}
+
+dl_status DL_KERNEL(cross_entropy_backward)(dl_context *context, dl_scores scores, dl_element element, void *dx,
+                                            const void *g, int g_step, const void *x, const void *normalizers,
+                                            dl_element label_element, const void *labels, double label_smoothing,
+                                            int64_t ignore_class, int64_t rows, int64_t classes) {
+    loss_call call = {.scores = scores, .out = dx, .g = g, .g_step = g_step, .x = x, .normalizers = normalizers,
+                      .label_element = label_element, .labels = labels, .smoothing = label_smoothing,
+                      .ignore_class = ignore_class, .rows = rows, .classes = classes};
+    return run_loss(context, element, call);
+}
+
+dl_status DL_KERNEL(cross_entropy_targets)(dl_context *context, dl_scores scores, dl_element element, void *losses,
+                                           void *normalizers, const void *x, const void *targets,
+                                           double label_smoothing, int64_t rows, int64_t classes) {
+    loss_call call = {.scores = scores, .out = losses, .normalizers_out = normalizers, .x = x, .targets = targets,
+                      .smoothing = label_smoothing, .rows = rows, .classes = classes};
+    return run_loss(context, element, call);
+}
+
+dl_status DL_KERNEL(cross_entropy_targets_backward)(dl_context *context, dl_scores scores, dl_element element, void *dx,
+                                                    const void *g, int g_step, const void *x, const void *normalizers,
+                                                    const void *targets, double label_smoothing, int64_t rows,
+                                                    int64_t classes) {
+    loss_call call = {.scores = scores, .out = dx, .g = g, .g_step = g_step, .x = x, .normalizers = normalizers,
+                      .targets = targets, .smoothing = label_smoothing, .rows = rows, .classes = classes};
+    return run_loss(context, element, call);
+}

@@ -1,0 +1,80 @@
+/* kernels/isa/optimizer.c: the updates of weights, one sweep each. The formulas are Keras's.
+ *
+ * They are part of the commit of a training step: nothing is allocated, nothing polled, and they fail only for a wrong
+ * element type, before anything is written. */
+#include "kernels/elementwise.h"
+#include "kernels/isa/math.h"
+#include "kernels/kernels.h"
+
+#define TILE 16384
+#define STEP_BLOCK 256
+
+typedef struct update_call {
+    dl_update update;
+    void *w;
+    void *state[3]; /* in the order of the kernel's arguments */
+    const void *g;
+    double momentum, rho, beta_1, beta_2, epsilon;
+    double alpha; /* Adam's corrected learning rate; the factor of axpy and scale */
+    bool nesterov;
+    int64_t n;
+} update_call;
+
+#define R float
+#define LOOP(name) name##_f32
+#include "kernels/isa/optimizer_source.h"
+#undef R
+#undef LOOP
+
+#define R double
+#define LOOP(name) name##_f64
+#include "kernels/isa/optimizer_source.h"
+#undef R
+#undef LOOP
+
+static dl_status run_update(dl_context *context, dl_element element, update_call *call, double cost,
+                            dl_tile_function single, dl_tile_function twice) {
+    if (element > DL_ELEMENT_FLOAT64)
+        return dl_fail(DL_DTYPE, "weights of %s cannot be updated; they must be float32 or float64",
+                       dl_element_name(element));
+    int64_t tiles = (call->n + TILE - 1) / TILE;
+    dl_parallel_commit(context, tiles, dl_threads_for(context, (double)call->n * cost),
+                       element == DL_ELEMENT_FLOAT32 ? single : twice, call);
+    return DL_OK;
+}
+
+dl_status DL_KERNEL(sgd)(dl_context *context, dl_element element, void *w, void *velocity, const void *g,
+                         const dl_update *update, double momentum, bool nesterov, int64_t n) {
+    update_call call = {.update = *update, .w = w, .state = {velocity}, .g = g, .momentum = momentum,
+                        .nesterov = nesterov, .n = n};
+    if (velocity)
+        return run_update(context, element, &call, 0.25, momentum_tile_f32, momentum_tile_f64);
+    return run_update(context, element, &call, 0.15, sgd_tile_f32, sgd_tile_f64);
+}
+
+dl_status DL_KERNEL(adam)(dl_context *context, dl_element element, void *w, void *m, void *v, void *v_max,
+                          const void *g, const dl_update *update, double beta_1, double beta_2, double epsilon,
+                          int64_t step, int64_t n) {
+    double alpha = update->learning_rate * sqrt(1 - pow(beta_2, (double)step)) / (1 - pow(beta_1, (double)step));
+    update_call call = {.update = *update, .w = w, .state = {m, v, v_max}, .g = g, .beta_1 = beta_1, .beta_2 = beta_2,
+                        .epsilon = epsilon, .alpha = alpha, .n = n};
+    return run_update(context, element, &call, 0.35, adam_tile_f32, adam_tile_f64);
+}
+
+dl_status DL_KERNEL(rmsprop)(dl_context *context, dl_element element, void *w, void *velocity, void *average,
+                             void *momentum_buffer, const void *g, const dl_update *update, double rho,
+                             double momentum, double epsilon, int64_t n) {
+    update_call call = {.update = *update, .w = w, .state = {velocity, average, momentum_buffer}, .g = g, .rho = rho,
+                        .momentum = momentum, .epsilon = epsilon, .n = n};
+    return run_update(context, element, &call, 0.4, rmsprop_tile_f32, rmsprop_tile_f64);
+}
+
+dl_status DL_KERNEL(axpy)(dl_context *context, dl_element element, void *y, double alpha, const void *x, int64_t n) {
+    update_call call = {.w = y, .g = x, .alpha = alpha, .n = n};
+    return run_update(context, element, &call, 0.15, axpy_tile_f32, axpy_tile_f64);
+}
+
+dl_status DL_KERNEL(scale)(dl_context *context, dl_element element, void *x, double alpha, int64_t n) {
+    update_call call = {.w = x, .alpha = alpha, .n = n};
+    return run_update(context, element, &call, 0.1, scale_tile_f32, scale_tile_f64);
+}
