@@ -88,7 +88,7 @@ void dl_context_release(dl_context *context) {
     if (!context || atomic_fetch_sub_explicit(&context->references, 1, memory_order_acq_rel) != 1)
         return;
     for (int i = 0; i < DL_SLOT_COUNT; i++)
-        if (context->slots[i].free_slot)
+        if (context->slots[i].value)
             context->slots[i].free_slot(context->slots[i].value);
     dl_heap_abandon(context->heap);
     dl_context_options options = context->options;

@@ -11,7 +11,7 @@
 #include "dlua/definition.h"
 
 enum { DEEPEST = 128 };
-static const size_t longest = (size_t)64 << 20;
+static const size_t longest = (size_t)32 << 20;
 
 void dl_free_text(char *text) {
     dl_free(text);

@@ -34,8 +34,9 @@ DL_API dl_status dl_parse_idx(dl_context *context, const void *bytes, size_t len
 
 /* Replaces a file's content whole or not at all: written beside, synced, renamed, folder synced. */
 DL_API dl_status dl_write_file(dl_context *context, const char *path, const void *bytes, size_t length);
-/* Lower-case hex SHA-256 / MD5 of a file, as its publisher gives it (64 or 32 digits and a zero). */
+/* Lower-case hex SHA-256 or MD5 of a file, as its publisher gives it (64 or 32 digits and a zero). */
 DL_API dl_status dl_file_sha256(dl_context *context, const char *path, char hex[65]);
+DL_API dl_status dl_file_md5(dl_context *context, const char *path, char hex[33]);
 
 #ifdef __cplusplus
 }
