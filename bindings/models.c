@@ -34,15 +34,20 @@ bool dlua_is_model(const dl_definition *definition) {
 
 /* ---- construction ---------------------------------------------------------------------------------------------- */
 
-/* The model's name in the table at 2; NULL: none. Other names than those of `known` are refused. */
-static const char *check_names(lua_State *L, const char *function, const char *known) {
+/* The model's name in the table at 2; NULL: none. Other names are refused; a graph also has inputs and outputs. */
+static const char *check_names(lua_State *L, const char *function, bool is_graph) {
     char text[160];
     lua_pushnil(L);
     while (lua_next(L, 2)) {
         lua_pop(L, 1);
-        if (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "name") != 0 &&
-            (known[0] == '\0' || strstr(known, lua_tostring(L, -1)) == NULL))
-            dlua_raise(L, "%s: unknown argument '%s'; the names are %sname", function, lua_tostring(L, -1), known);
+        if (lua_type(L, -1) != LUA_TSTRING)
+            continue;
+        const char *name = lua_tostring(L, -1);
+        bool is_known =
+            strcmp(name, "name") == 0 || (is_graph && (strcmp(name, "inputs") == 0 || strcmp(name, "outputs") == 0));
+        if (!is_known)
+            dlua_raise(L, "%s: unknown argument '%s'; the names are %sname", function, name,
+                       is_graph ? "inputs, outputs and " : "");
     }
     if (lua_getfield(L, 2, "name") == LUA_TNIL)
         return NULL;
@@ -81,7 +86,7 @@ static dl_layer *check_member(lua_State *L, const char *function, int k) {
 
 /* Sequential { layer, layer, ..., name = } */
 static int construct_sequential(lua_State *L) {
-    const char *name = check_names(L, "Sequential", "");
+    const char *name = check_names(L, "Sequential", false);
     lua_Integer count = 0;
     lua_pushnil(L);
     while (lua_next(L, 2)) {
@@ -139,7 +144,7 @@ static int read_symbols(lua_State *L, const char *name, int holds, dl_symbol *sy
 /* Model { inputs =, outputs =, name = } */
 static int construct_functional(lua_State *L) {
     dl_symbol *inputs[MOST_TENSORS], *outputs[MOST_TENSORS];
-    const char *name = check_names(L, "Model", "inputs, outputs, ");
+    const char *name = check_names(L, "Model", true);
     dl_object **place = dlua_new_object(L, &dl_layer_family, &dl_layer_functional.definition);
     int model = lua_gettop(L);
     dlua_push_user_table(L, model);

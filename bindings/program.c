@@ -5,6 +5,8 @@
  * with an error; a second one, while the first has no answer, ends a script as it would any program. */
 #include "program.h"
 
+#include "resources.h"
+
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -276,6 +278,7 @@ static int run_program(lua_State *L) {
     lua_pushcfunction(L, luaopen_dlua);
     lua_setfield(L, -2, "dlua");
     lua_pop(L, 1);
+    dlua_install_searcher(L);
     set_arg_table(L, argv, argc, parsed.script);
     handle_interrupts(L);
     if (!parsed.ignore_environment && run_init(L) != LUA_OK)

@@ -100,6 +100,13 @@ static int search_library(lua_State *L) {
 }
 
 void dlua_install_searcher(lua_State *L) {
+    static const char key;
+    bool installed = lua_rawgetp(L, LUA_REGISTRYINDEX, &key) != LUA_TNIL;
+    lua_pop(L, 1);
+    if (installed)
+        return;
+    lua_pushboolean(L, true);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "searchers");
     /* Second, after package.preload: before folders are looked into. */

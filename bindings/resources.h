@@ -22,7 +22,7 @@ extern const dlua_resource dlua_embedded[];
  * environment variable DLUA_LUA_DIR set the file comes from the folder of that name in place of the embedded one. */
 int dlua_load_library_file(lua_State *L, const char *name);
 
-/* Makes require find "dlua.x.y" as the library's file x/y.lua or x/y/init.lua. */
+/* Makes require find "dlua.x.y" as the library's file x/y.lua or x/y/init.lua; once for a state. */
 void dlua_install_searcher(lua_State *L);
 
 /* resource(name) -> string: the bytes of a file of the library. */

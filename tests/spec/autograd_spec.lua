@@ -1,0 +1,115 @@
+--- Gradients as Lua uses them.
+
+local dlua = require "dlua"
+
+local function message_of(f, ...)
+  local ok, message = pcall(f, ...)
+  assert.is_false(ok, "no error was raised")
+  assert.matches("autograd_spec.lua:%d+: ", message)
+  return message
+end
+
+describe("gradients", function()
+  it("flow back to the leaves that ask for them", function()
+    local x = dlua.tensor({ 1.0, 2.0, 3.0 }, { requires_grad = true })
+    local y = (x * x):sum()
+    assert.is_true(y.requires_grad)
+    assert.is_false(y.is_leaf)
+    y:backward()
+    assert.same({ 2.0, 4.0, 6.0 }, x.grad:totable())
+  end)
+
+  it("accumulate until they are zeroed", function()
+    local x = dlua.ones(2):requires_grad_()
+    x:sum():backward()
+    x:sum():backward()
+    assert.same({ 2.0, 2.0 }, x.grad:totable())
+    x:zero_grad()
+    assert.is_true(x.grad == nil or x.grad:sum():item() == 0)
+    x:sum():backward()
+    assert.same({ 1.0, 1.0 }, x.grad:totable())
+    x.grad = nil
+    assert.is_nil(x.grad)
+  end)
+
+  it("take the gradient of an output that is no single number", function()
+    local x = dlua.ones(3):requires_grad_()
+    local y = x * 2
+    assert.has_error(function() y:backward() end)
+    y:backward(dlua.tensor { 1.0, 2.0, 3.0 })
+    assert.same({ 2.0, 4.0, 6.0 }, x.grad:totable())
+    local again = x * 2
+    again:backward { gradient = dlua.tensor { 1.0, 1.0, 1.0 } }
+    assert.same({ 4.0, 6.0, 8.0 }, x.grad:totable())
+  end)
+
+  it("flow through the graph twice only with retain_graph", function()
+    local x = dlua.ones(2):requires_grad_()
+    local y = (x * x):sum()
+    y:backward { retain_graph = true }
+    y:backward()
+    assert.same({ 4.0, 4.0 }, x.grad:totable())
+    assert.matches("retain_graph", message_of(function() y:backward() end))
+    assert.matches("unknown argument 'retain'", message_of(function() y:backward { retain = true } end))
+  end)
+
+  it("flow through indexing and numbers", function()
+    local x = dlua.zeros(2, 3):requires_grad_()
+    local y = x[{ 1, { 2, 3 } }]:sum() * 3 + x[dlua.tensor { { false, false, false }, { true, false, false } }]:sum()
+    y:backward()
+    assert.same({ { 0.0, 3.0, 3.0 }, { 1.0, 0.0, 0.0 } }, x.grad:totable())
+  end)
+
+  it("come as values of their own by dlua.gradients", function()
+    local x, unused = dlua.ones(2):requires_grad_(), dlua.ones(1):requires_grad_()
+    local grads = dlua.gradients((x * 5):sum(), { x, unused })
+    assert.same({ 5.0, 5.0 }, grads[1]:totable())
+    assert.equal(dlua.none, grads[2])
+    assert.is_nil(x.grad)
+  end)
+
+  it("are not recorded inside no_grad, and are again after it, after an error too", function()
+    local x = dlua.ones(2):requires_grad_()
+    local y, count = dlua.no_grad(function(a, b) return x * a, b end, 2, "b")
+    assert.is_false(y.requires_grad)
+    assert.equal("b", count)
+    assert.is_true(dlua.is_grad_enabled())
+    local ok, message = pcall(dlua.no_grad, function() error("inside") end)
+    assert.is_false(ok)
+    assert.matches("inside", message)
+    assert.is_true(dlua.is_grad_enabled())
+    assert.is_true(dlua.set_grad_enabled(false))
+    assert.is_false(dlua.set_grad_enabled(true))
+  end)
+
+  it("stop at detach", function()
+    local x = dlua.ones(2):requires_grad_()
+    assert.is_false((x * 2):detach().requires_grad)
+  end)
+
+  it("are refused for whole numbers and for changed values", function()
+    assert.has_error(function() dlua.tensor({ 1, 2 }):requires_grad_() end)
+    local x = dlua.ones(2):requires_grad_()
+    local y = x * 1
+    local z = (y * y):sum()
+    y:add_(1)
+    message_of(function() z:backward() end)
+  end)
+
+  it("train a line by hand", function()
+    dlua.manual_seed(1)
+    local x = dlua.randn(64, 1)
+    local target = x * 3 + 2
+    local w, b = dlua.zeros(1, 1):requires_grad_(), dlua.zeros(1):requires_grad_()
+    local optimizer = dlua.optimizers.SGD { learning_rate = 0.1 }
+    for _ = 1, 100 do
+      local loss = dlua.mse_loss(x:matmul(w) + b, target)
+      loss:backward()
+      optimizer:step { w, b }
+      optimizer:zero_grad { w, b }
+    end
+    assert.near(3, w:item(), 1e-3)
+    assert.near(2, b:item(), 1e-3)
+    assert.equal(100, optimizer.iterations)
+  end)
+end)
