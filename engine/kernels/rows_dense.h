@@ -24,8 +24,8 @@ typedef struct dl_gemm_sizes {
 
 /* A convolution of images x (N, H, W, C) with weights (kernel_h, kernel_w, C / groups, K) to y (N, out_h, out_w, K):
  *
- *      y[n, p, q, k] = sum over r, s, c of x[n, p stride_h + r dilation_h - pad_top, q stride_w + s dilation_w -
- *                                          pad_left, c] weights[r, s, c - first channel of k's group, k]
+ *      y[n, p, q, k] = sum over r, t, c of x[n, i, j, c] weights[r, t, c - first channel of k's group, k]
+ *      i = p stride_h + r dilation_h - pad_top,  j = q stride_w + t dilation_w - pad_left
  *
  * with x = 0 outside the image. Filters and channels are cut into `groups` equal parts in order; groups = C is the
  * depthwise convolution. The padding at the bottom and the right follows from out_h and out_w. */
@@ -51,7 +51,7 @@ typedef struct dl_pool2d_sizes {
 /* True if conv2d_relu_maxpool_f32 and its backward take this convolution. */
 static inline bool dl_conv2d_relu_maxpool_fits(const dl_conv2d_sizes *s) {
     return s->kernel_h == 3 && s->kernel_w == 3 && s->stride_h == 1 && s->stride_w == 1 && s->dilation_h == 1 &&
-           s->dilation_w == 1 && s->groups == 1 && s->C >= 1 && s->C <= 4 && s->K >= 8 && s->K % 8 == 0;
+           s->dilation_w == 1 && s->groups == 1 && s->C >= 1 && s->C <= 4;
 }
 
 /* gemm: c as described at dl_gemm_sizes; then, if bias (N) is not null, bias is added to each row, and with relu
@@ -92,9 +92,9 @@ static inline bool dl_conv2d_relu_maxpool_fits(const dl_conv2d_sizes *s) {
 
 /* conv2d_relu_maxpool (float32 only, for convolutions that dl_conv2d_relu_maxpool_fits, DL_INVALID for others): y (N,
  *      out_h / 2, out_w / 2, K) = max pooling 2x2 with stride 2 of relu(conv(x, weights) + bias), equal bit for bit to
- *      conv2d with relu and exact, then maxpool2d. winner (as y, may be null in inference) keeps what the backward
- *      needs: bits 0..1 the place of the winning cell in its window (row * 2 + column), bit 7 set where relu let
- *      nothing pass.
+ *      conv2d with relu, then maxpool2d (the winner is chosen before the bias may round two values to one). winner (as
+ *      y, may be null in inference) keeps what the backward needs: bits 0..1 the place of the winning cell in its
+ *      window (row * 2 + column), bit 7 set where relu let nothing pass.
  * conv2d_relu_maxpool_backward: gradients for grad_y (as y), as in conv2d_backward; grad_x may be null. */
 #define DL_DENSE_ROWS(X)                                                                                               \
     DL_DENSE_ROWS_OF(X, f32, float)                                                                                    \

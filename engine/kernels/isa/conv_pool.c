@@ -15,18 +15,12 @@
  * Pooling comes before the bias: rounding is monotone, so max(a) + b = max(a + b) exactly; only the winner may differ
  * from that of separate kernels, where the bias rounds two different values to one. Filters are lanes; weights and bias
  * are copied into blocks of whole vectors, zero beyond K. */
-#include <string.h>
+#include "kernels/isa/conv_image.h"
 
-#include "kernels/isa/vector.h"
-#include "kernels/kernels.h"
-
-#define LANES   DL_LANES_F32
 #define VECTORS 2
 #define BLOCK   (VECTORS * LANES)
 
 enum {
-    MAX_CHANNELS = 4,
-    MAX_TAPS = 9 * MAX_CHANNELS,
     CHUNKS = 16, /* of images, each a partial sum of the weights' gradient */
     DEAD = 128   /* bit of a winner where relu lets nothing pass */
 };
@@ -34,57 +28,35 @@ enum {
 typedef struct conv_pool {
     const dl_conv2d_sizes *s;
     int64_t rows, columns; /* of y */
-    int64_t height, width; /* of an image with its padding, as far as the pooled positions reach */
-    int64_t row;           /* cells from one row to the next, where the image is read: W, or width in a copy */
-    bool whole;            /* there is no padding: the images need no copy */
+    frame f;               /* of x */
+    int64_t row;           /* cells from one row to the next in it */
     int64_t blocks;        /* of filters */
     float *y;              /* forward */
     uint8_t *winner;       /* forward, may be null */
-    const float *x;
-    const float *weights; /* forward: (blocks, 9 C, BLOCK) */
-    const float *bias;    /* forward: (blocks, BLOCK) */
-    const float *grad_y;  /* backward */
-    const uint8_t *won;   /* backward */
-    float *partials;      /* backward: (chunks, C + 1, blocks, 9, BLOCK): weights by channel, then the bias */
+    const float *weights;  /* forward: (blocks, 9 C, BLOCK) */
+    const float *bias;     /* forward: (blocks, BLOCK) */
+    const float *grad_y;   /* backward */
+    const uint8_t *won;    /* backward */
+    float *partials;       /* backward: (chunks, C + 1, blocks, 9, BLOCK): weights by channel, then the bias */
     int64_t chunks;
     float *images; /* a padded image for each worker */
 } conv_pool;
 
-static conv_pool describe(const dl_conv2d_sizes *s) {
-    conv_pool g = {.s = s, .rows = s->out_h / 2, .columns = s->out_w / 2};
-    g.height = 2 * g.rows + 2;
-    g.width = 2 * g.columns + 2;
+static conv_pool describe(const dl_conv2d_sizes *s, const float *x) {
+    conv_pool g = {.s = s, .rows = s->out_h / 2, .columns = s->out_w / 2, .f = frame_of(s, x, NULL)};
     g.blocks = (s->K + BLOCK - 1) / BLOCK;
-    g.whole = s->pad_top == 0 && s->pad_left == 0 && g.height <= s->H && g.width <= s->W;
-    g.row = g.whole ? s->W : g.width;
+    g.row = g.f.row / s->C;
     return g;
 }
 
-/* Elements of scratch for a padded image and a plane. */
+/* Elements of scratch for a frame and one channel of it. */
 static int64_t image_size(const conv_pool *g) {
-    return g->height * (g->width * g->s->C + g->row);
+    return g->f.height * (g->f.row + g->row);
 }
 
-/* Where image n is read from, (H, W, C): x itself, or a copy with its padding in `room`. */
-static const float *padded_image(const conv_pool *g, float *room, int64_t n) {
-    const dl_conv2d_sizes *s = g->s;
-    const float *x = g->x + n * s->H * s->W * s->C;
-    if (g->whole)
-        return x;
-    int64_t first = DL_MIN(s->pad_left, g->width), last = DL_MAX(first, DL_MIN(g->width, s->pad_left + s->W));
-    for (int64_t i = 0; i < g->height; i++) {
-        float *to = room + i * g->width * s->C;
-        int64_t from = i - s->pad_top;
-        memset(to, 0, (size_t)(g->width * s->C) * sizeof(float));
-        if (from >= 0 && from < s->H)
-            memcpy(to + first * s->C, x + from * s->W * s->C, (size_t)((last - first) * s->C) * sizeof(float));
-    }
-    return room;
-}
-
-/* One channel of an image, (height, row), in `room` unless it is the only one. */
+/* One channel of a frame, (height, row), in `room` unless it is the only one. */
 static const float *channel_plane(const conv_pool *g, float *room, const float *image, int64_t c) {
-    int64_t C = g->s->C, cells = g->height * g->row;
+    int64_t C = g->s->C, cells = g->f.height * g->row;
     if (C == 1)
         return image;
     for (int64_t i = 0; i < cells; i++)
@@ -126,7 +98,8 @@ static inline __attribute__((always_inline)) void pool_row(const conv_pool *g, c
             DL_UNROLL(12) for (int k = 0; k < 3 * C; k++) {
                 dl_v_f32 w[VECTORS];
                 DL_UNROLL(2)
-                for (int v = 0; v < VECTORS; v++) w[v] = dl_load_f32(weights + (r * 3 * C + k) * BLOCK + v * LANES);
+                for (int v = 0; v < VECTORS; v++)
+                    w[v] = dl_load_f32(weights + (r * 3 * C + k) * BLOCK + v * LANES);
                 DL_UNROLL(4) for (int i = 0; i < 4; i++) {
                     dl_v_f32 value = dl_splat_f32(rows[r + i / 2][k + (i % 2) * C]);
                     DL_UNROLL(2) for (int v = 0; v < VECTORS; v++) sum[v][i] += value * w[v];
@@ -137,8 +110,9 @@ static inline __attribute__((always_inline)) void pool_row(const conv_pool *g, c
         uint8_t places[BLOCK];
         bool whole = there == BLOCK;
         DL_UNROLL(2)
-        for (int v = 0; v < VECTORS; v++) pool_store(sum[v], bias + v * LANES, (whole ? y : values) + v * LANES,
-                                                     (whole && winner ? winner : places) + v * LANES);
+        for (int v = 0; v < VECTORS; v++)
+            pool_store(sum[v], bias + v * LANES, (whole ? y : values) + v * LANES,
+                       (whole && winner ? winner : places) + v * LANES);
         if (!whole) {
             memcpy(y, values, (size_t)there * sizeof(float));
             if (winner)
@@ -165,7 +139,7 @@ static void forward_image(void *argument, int64_t n, int worker) {
                                   int64_t) = {pool_row_1, pool_row_2, pool_row_3, pool_row_4};
     const conv_pool *g = argument;
     const dl_conv2d_sizes *s = g->s;
-    const float *x = padded_image(g, g->images + worker * image_size(g), n);
+    const float *x = frame_rows(&g->f, g->images + worker * image_size(g), n, 0, g->f.height);
     for (int64_t block = 0; block < g->blocks; block++) {
         const float *weights = g->weights + block * 9 * s->C * BLOCK;
         int64_t there = DL_MIN(s->K - block * BLOCK, BLOCK);
@@ -199,10 +173,9 @@ dl_status DL_KERNEL(conv2d_relu_maxpool_f32)(dl_context *context, float *y, uint
                                              const float *weights, const float *bias, const dl_conv2d_sizes *s) {
     if (!dl_conv2d_relu_maxpool_fits(s))
         return dl_fail(DL_INVALID, "conv2d_relu_maxpool: takes 3x3 convolutions of 1 to 4 channels, stride 1");
-    conv_pool g = describe(s);
+    conv_pool g = describe(s, x);
     g.y = y;
     g.winner = winner;
-    g.x = x;
     int threads = dl_threads_for(context, work_of(&g));
     int64_t weight_size = g.blocks * (9 * s->C + 1) * BLOCK;
     float *scratch = dl_alloc_array(context, (size_t)(weight_size + threads * image_size(&g)), sizeof(float));
@@ -306,10 +279,10 @@ static void backward_chunk(void *argument, int64_t chunk, int worker) {
     float *room = g->images + worker * image_size(g);
     memset(partial, 0, (size_t)((s->C + 1) * part) * sizeof(float));
     for (int64_t n = s->N * chunk / g->chunks; n < s->N * (chunk + 1) / g->chunks; n++) {
-        const float *image = padded_image(g, room, n);
+        const float *image = frame_rows(&g->f, room, n, 0, g->f.height);
         int64_t at = n * g->rows * g->columns * s->K;
         for (int64_t c = 0; c < s->C; c++) {
-            const float *plane = channel_plane(g, room + g->height * g->width * s->C, image, c);
+            const float *plane = channel_plane(g, room + g->f.height * g->f.row, image, c);
             for (int64_t k = 0; k < s->K; k += LANES) {
                 int64_t lane = k / BLOCK * 9 * BLOCK + k % BLOCK;
                 float other_total[LANES] = {0};
@@ -397,8 +370,7 @@ dl_status DL_KERNEL(conv2d_relu_maxpool_backward_f32)(dl_context *context, float
                                                       const dl_conv2d_sizes *s) {
     if (!dl_conv2d_relu_maxpool_fits(s))
         return dl_fail(DL_INVALID, "conv2d_relu_maxpool_backward: takes 3x3 convolutions of 1 to 4 channels, stride 1");
-    conv_pool g = describe(s);
-    g.x = x;
+    conv_pool g = describe(s, x);
     g.grad_y = grad_y;
     g.won = winner;
     if (grad_weights || grad_bias)

@@ -1,47 +1,66 @@
-/* kernels/isa/conv_source.h: convolutions by plain loops, for the element type of gemm_real.h. */
-#include <string.h>
-#include "kernels/isa/gemm_real.h"
+/* kernels/isa/conv_source.h: which way a convolution goes, for the element type of gemm_real.h. The choice follows from
+ * the sizes (and `exact`) alone, never from the batch. */
+#include "kernels/isa/conv_depthwise.h"
+#include "kernels/isa/conv_direct.h"
 
-#define EACH(i, n) for (int64_t i = 0; i < (n); i++)
-#define CELLS \
-    EACH(n, s->N) EACH(p, s->out_h) EACH(q, s->out_w) EACH(k, s->K) EACH(r, s->kernel_h) EACH(t, s->kernel_w) EACH(c, s->C / s->groups)
-
-static int64_t x_at(const dl_conv2d_sizes *s, int64_t n, int64_t p, int64_t q, int64_t r, int64_t t, int64_t c) {
-    int64_t i = p * s->stride_h + r * s->dilation_h - s->pad_top, j = q * s->stride_w + t * s->dilation_w - s->pad_left;
-    return i < 0 || j < 0 || i >= s->H || j >= s->W ? -1 : ((n * s->H + i) * s->W + j) * s->C + c;
+/* A 1x1 convolution without strides and padding sees no neighbours: all images become one tall image, whose rows can be
+ * shared out evenly. */
+static dl_conv2d_sizes joined_images(const dl_conv2d_sizes *s) {
+    dl_conv2d_sizes j = *s;
+    if (s->kernel_h == 1 && s->kernel_w == 1 && s->stride_h == 1 && s->stride_w == 1 && s->pad_top == 0 &&
+        s->pad_left == 0 && s->H == s->out_h && s->W == s->out_w) {
+        j.H = j.out_h = s->N * s->H;
+        j.N = 1;
+    }
+    return j;
 }
-#define PLACES \
-    int64_t w = ((r * s->kernel_w + t) * (s->C / s->groups) + c) * s->K + k;\
-    int64_t o = ((n * s->out_h + p) * s->out_w + q) * s->K + k;\
-    int64_t i = x_at(s, n, p, q, r, t, k / (s->K / s->groups) * (s->C / s->groups) + c);
+
+static bool is_depthwise(const dl_conv2d_sizes *s) {
+    return s->groups > 1 && s->groups == s->C;
+}
+
+/* No sum has a term. */
+static bool is_empty(const dl_conv2d_sizes *s) {
+    return s->N <= 0 || s->H <= 0 || s->W <= 0 || s->C <= 0 || s->K <= 0 || s->out_h <= 0 || s->out_w <= 0 ||
+           s->kernel_h <= 0 || s->kernel_w <= 0;
+}
+
+static void zero(real *to, int64_t count) {
+    if (to && count > 0)
+        memset(to, 0, (size_t)count * sizeof(real));
+}
 
 dl_status KERNEL(conv2d)(dl_context *context, real *y, const real *x, const real *weights, const real *bias,
-                         const dl_conv2d_sizes *s, bool relu, bool exact) {
-    (void)context, (void)exact;
-    int64_t size = s->N * s->out_h * s->out_w * s->K;
-    EACH(o, size) y[o] = bias ? bias[o % s->K] : 0;
-    CELLS {
-        PLACES
-        if (i >= 0) y[o] += x[i] * weights[w];
+                         const dl_conv2d_sizes *sizes, bool relu, bool exact) {
+    dl_conv2d_sizes s = joined_images(sizes);
+    (void)exact;
+    if (is_empty(&s)) {
+        for (int64_t i = 0; s.K > 0 && i < s.N * s.out_h * s.out_w * s.K; i++)
+            y[i] = !bias || (relu && bias[i % s.K] < 0) ? 0 : bias[i % s.K];
+        return DL_OK;
     }
-    EACH(o, size) y[o] = relu && y[o] < 0 ? 0 : y[o];
-    return DL_OK;
+    if (is_depthwise(&s))
+        return depthwise_forward(context, y, x, weights, bias, &s, relu);
+    return direct_forward(context, y, x, weights, bias, &s, relu);
 }
 
 dl_status KERNEL(conv2d_backward)(dl_context *context, real *grad_x, real *grad_weights, real *grad_bias, const real *x,
-                                  const real *weights, const real *grad_y, const real *y, const dl_conv2d_sizes *s,
+                                  const real *weights, const real *grad_y, const real *y, const dl_conv2d_sizes *sizes,
                                   bool exact) {
-    (void)context, (void)exact;
-    int64_t size = s->N * s->out_h * s->out_w * s->K;
-    if (grad_x) memset(grad_x, 0, s->N * s->H * s->W * s->C * sizeof(real));
-    if (grad_weights) memset(grad_weights, 0, s->kernel_h * s->kernel_w * s->C / s->groups * s->K * sizeof(real));
-    if (grad_bias) memset(grad_bias, 0, s->K * sizeof(real));
-    if (grad_bias) EACH(o, size) grad_bias[o % s->K] += y && !(y[o] > 0) ? 0 : grad_y[o];
-    CELLS {
-        PLACES
-        real g = y && !(y[o] > 0) ? 0 : grad_y[o];
-        if (i >= 0 && grad_x) grad_x[i] += g * weights[w];
-        if (i >= 0 && grad_weights) grad_weights[w] += g * x[i];
+    dl_conv2d_sizes s = joined_images(sizes);
+    (void)exact;
+    if (is_empty(&s)) {
+        zero(grad_x, s.N * s.H * s.W * s.C);
+        zero(grad_weights, s.kernel_h * s.kernel_w * (s.C / s.groups) * s.K);
+        zero(grad_bias, s.K);
+        return DL_OK;
     }
-    return DL_OK;
+    const real *images = grad_weights ? x : NULL;
+    bool depth = is_depthwise(&s);
+    if (grad_weights || grad_bias)
+        DL_TRY((depth ? depthwise_backward_weights : direct_backward_weights)(context, grad_weights, grad_bias, images,
+                                                                              grad_y, y, &s));
+    if (!grad_x)
+        return DL_OK;
+    return (depth ? depthwise_backward_input : direct_backward_input)(context, grad_x, weights, grad_y, y, &s);
 }

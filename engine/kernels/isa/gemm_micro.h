@@ -22,16 +22,14 @@
 
 #include "kernels/isa/gemm_real.h"
 
-/* Rows of the largest block, and vectors across: 24 accumulators of AVX-512's 32 registers, 12 of 16 elsewhere. A lone
- * row takes MICRO_WIDE vectors, or its few chains would wait for each other. */
+/* Rows of the largest block, and vectors across: 24 accumulators of AVX-512's 32 registers, 12 of 16 elsewhere. */
 #define MICRO_ROWS 6
 #if DL_VECTOR_BYTES == 64
 #define MICRO_VECTORS 4
 #else
 #define MICRO_VECTORS 2
 #endif
-#define MICRO_WIDE 8
-#define PANEL      (MICRO_VECTORS * LANES)
+#define PANEL (MICRO_VECTORS * LANES)
 
 typedef struct product {
     int64_t segments;         /* of A's columns */
@@ -90,7 +88,6 @@ MICRO_HEIGHTS(2)
 MICRO_HEIGHTS(3)
 MICRO_HEIGHTS(4)
 #endif
-MICRO(1, 8)
 
 /* micro_of[vectors - 1][rows - 1] */
 static micro_function *const micro_of[MICRO_VECTORS][MICRO_ROWS] = {
@@ -167,21 +164,6 @@ static void pack_transposed(real *to, int64_t width, const real *from, int64_t s
         for (; i < rows; i++)
             for (int64_t l = 0; l < LANES && j + l < width; l++)
                 to[i * width + j + l] = l < there ? from[(j + l) * stride + i] : 0;
-    }
-}
-
-/* to[i][j] = from[i * row + j * column] for any strides; to's rows are `width` long and zero from `columns` on. Rows
- * that lie beside each other (column 1) and columns that do (row 1) are copied by vectors. */
-static void pack_block(real *to, int64_t width, const real *from, int64_t row, int64_t column, int64_t rows,
-                       int64_t columns) {
-    if (column == 1) {
-        pack_rows(to, width, from, row, rows, columns);
-    } else if (row == 1) {
-        pack_transposed(to, width, from, column, rows, columns);
-    } else {
-        for (int64_t i = 0; i < rows; i++)
-            for (int64_t j = 0; j < width; j++)
-                to[i * width + j] = j < columns ? from[i * row + j * column] : 0;
     }
 }
 

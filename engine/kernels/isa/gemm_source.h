@@ -14,6 +14,25 @@
  * follow from K alone, so its bits depend neither on the tiles nor on whether the chunks are units of work. */
 #include "kernels/isa/gemm_micro.h"
 
+/* A lone row of A takes this many vectors of B, or its few chains would wait for each other. */
+#define WIDE 8
+MICRO(1, 8)
+
+/* to[i][j] = from[i * row + j * column] for any strides; to's rows are `width` long and zero from `columns` on. Rows
+ * that lie beside each other (column 1) and columns that do (row 1) are copied by vectors. */
+static void pack_block(real *to, int64_t width, const real *from, int64_t row, int64_t column, int64_t rows,
+                       int64_t columns) {
+    if (column == 1) {
+        pack_rows(to, width, from, row, rows, columns);
+    } else if (row == 1) {
+        pack_transposed(to, width, from, column, rows, columns);
+    } else {
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < width; j++)
+                to[i * width + j] = j < columns ? from[i * row + j * column] : 0;
+    }
+}
+
 enum {
     CHUNK = 352,        /* longest chunk of K: a panel of B of this length fits L1 (L2 for AVX-512) */
     CHUNKS = 64,        /* but never more chunks than this */
@@ -123,9 +142,9 @@ static void gemm_chunk(const gemm_plan *g, const product *p, int64_t rows, int64
         int64_t whole = divide_up(width, LANES) * LANES;
         const real *panel = b + j * s->b_column;
         q.b_row = s->b_row;
-        if (rows == 1 && s->b_column == 1 && columns - j >= MICRO_WIDE * LANES) {
+        if (rows == 1 && s->b_column == 1 && columns - j >= WIDE * LANES) {
             micro_1x8(&q, a, panel, c + j, bias ? bias + j : NULL);
-            j += MICRO_WIDE * LANES - PANEL;
+            j += WIDE * LANES - PANEL;
             continue;
         }
         if (pack || width < whole) {

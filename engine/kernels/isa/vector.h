@@ -36,8 +36,8 @@ typedef double dl_vu_f64 __attribute__((vector_size(DL_VECTOR_BYTES), aligned(8)
 typedef int32_t dl_vu_i32 __attribute__((vector_size(DL_VECTOR_BYTES), aligned(4), may_alias));
 typedef int64_t dl_vu_i64 __attribute__((vector_size(DL_VECTOR_BYTES), aligned(8), may_alias));
 
-/* Unrolls the following loop up to n times: loops over arrays of vectors must be unrolled whole to stay in registers.
- * */
+/* Unrolls the following loop up to n times: loops over arrays of vectors must be unrolled whole to stay
+ * in registers. */
 #define DL_PRAGMA_(text) _Pragma(#text)
 #define DL_UNROLL(n)     DL_PRAGMA_(GCC unroll n)
 

@@ -1,0 +1,209 @@
+/* kernels/isa/conv_depthwise.h: convolutions whose groups have one channel, for the element type of gemm_real.h.
+ * Nothing is summed over channels, so filters are lanes and each tap is one multiply-add of a row of filters. A channel
+ * with several filters is repeated when its frame is copied, after which filters and channels are the same. */
+#ifndef DL_KERNELS_ISA_CONV_DEPTHWISE_H
+#define DL_KERNELS_ISA_CONV_DEPTHWISE_H
+
+#include "kernels/isa/conv_direct.h"
+
+typedef struct depthwise {
+    const dl_conv2d_sizes *s;
+    frame f;
+    int64_t times; /* filters of a channel */
+    int64_t row;   /* K elements for each cell of a frame's row */
+    int64_t bands, units, chunks;
+    real *y;
+    const real *weights, *bias;
+    bool relu;
+    const real *grad_y, *gate;
+    real *grad_x, *partials;
+    real *room;
+    int64_t frame_room, expanded_room;
+} depthwise;
+
+static depthwise depthwise_of(const dl_conv2d_sizes *s, const real *x) {
+    depthwise g = {.s = s, .f = frame_of(s, x, NULL), .times = s->K / s->C};
+    g.row = g.f.row * g.times;
+    int64_t band_rows = DL_MIN(s->out_h, DL_MAX(1, 4 * CONV_TILE_PIXELS / s->out_w));
+    g.bands = conv_up(s->out_h, band_rows);
+    g.units = s->N * g.bands;
+    int64_t rows = rows_reached(s, conv_up(s->out_h, g.bands));
+    g.frame_room = g.f.whole ? 0 : rows * g.f.row;
+    g.expanded_room = g.times > 1 ? rows * g.row : 0;
+    return g;
+}
+
+/* The rows of a frame with each channel repeated for its filters. */
+static const real *depthwise_rows(const depthwise *g, real *room, int64_t n, int64_t first_row, int64_t rows) {
+    const real *x = frame_rows(&g->f, room, n, first_row, rows);
+    if (g->times == 1)
+        return x;
+    real *to = room + g->frame_room;
+    for (int64_t i = 0; i < rows * g->f.row; i++)
+        for (int64_t j = 0; j < g->times; j++)
+            to[i * g->times + j] = x[i];
+    return to;
+}
+
+/* to += a * b, or to = bias where there is no sum yet. */
+static void multiply_add(real *restrict to, const real *restrict a, const real *restrict b, int64_t count) {
+    for (int64_t i = 0; i < count; i++)
+        to[i] += a[i] * b[i];
+}
+
+/* Where tap (r, t) of output pixel q of output row i lies in the (expanded) frame. */
+static inline int64_t depthwise_at(const depthwise *g, int64_t i, int64_t q, int64_t r, int64_t t) {
+    const dl_conv2d_sizes *s = g->s;
+    return (i * s->stride_h + r * s->dilation_h) * g->row + (q * s->stride_w + t * s->dilation_w) * s->K;
+}
+
+static void depthwise_pixel(const depthwise *g, real *y, const real *x, int64_t i, int64_t q) {
+    const dl_conv2d_sizes *s = g->s;
+    memset(y, 0, (size_t)s->K * sizeof(real));
+    for (int64_t tap = 0; tap < s->kernel_h * s->kernel_w; tap++)
+        multiply_add(y, x + depthwise_at(g, i, q, tap / s->kernel_w, tap % s->kernel_w), g->weights + tap * s->K, s->K);
+    for (int64_t k = 0; k < s->K && g->bias; k++)
+        y[k] += g->bias[k];
+    for (int64_t k = 0; k < s->K && g->relu; k++)
+        y[k] = y[k] < 0 ? 0 : y[k];
+}
+
+static void depthwise_tile(void *argument, int64_t unit, int worker) {
+    const depthwise *g = argument;
+    const dl_conv2d_sizes *s = g->s;
+    int64_t n = unit / g->bands, band = unit % g->bands;
+    int64_t first = s->out_h * band / g->bands, rows = s->out_h * (band + 1) / g->bands - first;
+    real *room = g->room + worker * (g->frame_room + g->expanded_room);
+    const real *x = depthwise_rows(g, room, n, first * s->stride_h, rows_reached(s, rows));
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t q = 0; q < s->out_w; q++)
+            depthwise_pixel(g, g->y + ((n * s->out_h + first + i) * s->out_w + q) * s->K, x, i, q);
+}
+
+static int depthwise_threads(const dl_context *context, const dl_conv2d_sizes *s) {
+    return dl_threads_for(context, conv_work(s) / LANES);
+}
+
+static dl_status depthwise_forward(dl_context *context, real *y, const real *x, const real *weights, const real *bias,
+                                   const dl_conv2d_sizes *s, bool relu) {
+    depthwise g = depthwise_of(s, x);
+    g.y = y;
+    g.weights = weights;
+    g.bias = bias;
+    g.relu = relu;
+    int threads = depthwise_threads(context, s);
+    g.room = dl_alloc_array(context, (size_t)(threads * (g.frame_room + g.expanded_room)), sizeof(real));
+    if (!g.room)
+        return DL_MEMORY;
+    dl_status status = dl_parallel(context, g.units, threads, depthwise_tile, &g);
+    dl_free(g.room);
+    return status;
+}
+
+/* ---- gradient to the input -----------------------------------------------------------------------------------------
+ * */
+
+/* grad_x (H, W, C) of one image from the expanded frame. */
+static void depthwise_crop(const depthwise *g, const real *from, int64_t n) {
+    const frame *f = &g->f;
+    for (int64_t cell = 0; cell < f->H * f->W; cell++) {
+        int64_t row = cell / f->W + f->pad_top, column = cell % f->W + f->pad_left;
+        bool reached = row < f->height && column < f->width;
+        for (int64_t c = 0; c < f->C; c++) {
+            real sum = 0;
+            for (int64_t j = 0; j < g->times && reached; j++)
+                sum += from[(row * f->width + column) * g->s->K + c * g->times + j];
+            g->grad_x[(n * f->H * f->W + cell) * f->C + c] = sum;
+        }
+    }
+}
+
+static void depthwise_spread(void *argument, int64_t n, int worker) {
+    const depthwise *g = argument;
+    const dl_conv2d_sizes *s = g->s;
+    int64_t size = g->f.height * g->f.width * s->K;
+    real *to = g->room + worker * (size + s->K), *gated = to + size;
+    memset(to, 0, (size_t)size * sizeof(real));
+    for (int64_t pixel = 0; pixel < s->out_h * s->out_w; pixel++) {
+        int64_t at = (n * s->out_h * s->out_w + pixel) * s->K;
+        copy_gated(gated, g->grad_y + at, g->gate ? g->gate + at : NULL, s->K);
+        for (int64_t tap = 0; tap < s->kernel_h * s->kernel_w; tap++) {
+            int64_t cell = depthwise_at(g, pixel / s->out_w, pixel % s->out_w, tap / s->kernel_w, tap % s->kernel_w);
+            multiply_add(to + cell, gated, g->weights + tap * s->K, s->K);
+        }
+    }
+    depthwise_crop(g, to, n);
+}
+
+static dl_status depthwise_backward_input(dl_context *context, real *grad_x, const real *weights, const real *grad_y,
+                                          const real *gate, const dl_conv2d_sizes *s) {
+    depthwise g = depthwise_of(s, NULL);
+    g.row = g.f.width * s->K;
+    g.grad_x = grad_x;
+    g.weights = weights;
+    g.grad_y = grad_y;
+    g.gate = gate;
+    int threads = depthwise_threads(context, s);
+    int64_t size = g.f.height * g.f.width * s->K + s->K;
+    g.room = dl_alloc_array(context, (size_t)(threads * size), sizeof(real));
+    if (!g.room)
+        return DL_MEMORY;
+    dl_status status = dl_parallel(context, s->N, threads, depthwise_spread, &g);
+    dl_free(g.room);
+    return status;
+}
+
+/* ---- gradients to weights and bias ------------------------------------------------------------------------------- */
+
+static void depthwise_gradient_unit(const depthwise *g, real *partial, int64_t unit, real *room) {
+    const dl_conv2d_sizes *s = g->s;
+    int64_t taps = s->kernel_h * s->kernel_w;
+    int64_t n = unit / g->bands, band = unit % g->bands;
+    int64_t first = s->out_h * band / g->bands, rows = s->out_h * (band + 1) / g->bands - first;
+    const real *x = g->f.x ? depthwise_rows(g, room, n, first * s->stride_h, rows_reached(s, rows)) : NULL;
+    real *gated = room + g->frame_room + g->expanded_room;
+    for (int64_t pixel = 0; pixel < rows * s->out_w; pixel++) {
+        int64_t at = ((n * s->out_h + first) * s->out_w + pixel) * s->K;
+        copy_gated(gated, g->grad_y + at, g->gate ? g->gate + at : NULL, s->K);
+        for (int64_t k = 0; k < s->K; k++)
+            partial[taps * s->K + k] += gated[k];
+        for (int64_t tap = 0; tap < taps && x; tap++) {
+            int64_t cell = depthwise_at(g, pixel / s->out_w, pixel % s->out_w, tap / s->kernel_w, tap % s->kernel_w);
+            multiply_add(partial + tap * s->K, gated, x + cell, s->K);
+        }
+    }
+}
+
+static void depthwise_gradient_tile(void *argument, int64_t chunk, int worker) {
+    const depthwise *g = argument;
+    const dl_conv2d_sizes *s = g->s;
+    int64_t size = (s->kernel_h * s->kernel_w + 1) * s->K;
+    for (int64_t unit = g->units * chunk / g->chunks; unit < g->units * (chunk + 1) / g->chunks; unit++)
+        depthwise_gradient_unit(g, g->partials + chunk * size, unit,
+                                g->room + worker * (g->frame_room + g->expanded_room + s->K));
+}
+
+static dl_status depthwise_backward_weights(dl_context *context, real *grad_weights, real *grad_bias, const real *x,
+                                            const real *grad_y, const real *gate, const dl_conv2d_sizes *s) {
+    depthwise g = depthwise_of(s, x);
+    g.grad_y = grad_y;
+    g.gate = gate;
+    g.chunks = DL_MIN(g.units, CONV_CHUNKS);
+    int threads = depthwise_threads(context, s);
+    int64_t size = s->kernel_h * s->kernel_w * s->K, stride = size + s->K;
+    int64_t rooms = threads * (g.frame_room + g.expanded_room + s->K);
+    g.partials = dl_alloc_array(context, (size_t)(g.chunks * stride + rooms), sizeof(real));
+    if (!g.partials)
+        return DL_MEMORY;
+    memset(g.partials, 0, (size_t)(g.chunks * stride) * sizeof(real));
+    g.room = g.partials + g.chunks * stride;
+    dl_status status = dl_parallel(context, g.chunks, threads, depthwise_gradient_tile, &g);
+    if (status == DL_OK)
+        status = add_partial_sums(context, grad_weights, g.partials, size, stride, g.chunks);
+    if (status == DL_OK)
+        status = add_partial_sums(context, grad_bias, g.partials + size, s->K, stride, g.chunks);
+    dl_free(g.partials);
+    return status;
+}
+
+#endif

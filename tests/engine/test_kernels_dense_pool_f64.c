@@ -1,0 +1,9 @@
+/* Pooling in float64. */
+#include "kernels_dense.h"
+
+#define REAL        double
+#define TYPED(name) name##_f64
+#define TOLERANCE   1e-10
+#include "kernels_dense_pool.h"
+
+CHECK_MAIN(POOL_TESTS)
