@@ -38,6 +38,15 @@ DL_API dl_status dl_write_file(dl_context *context, const char *path, const void
 DL_API dl_status dl_file_sha256(dl_context *context, const char *path, char hex[65]);
 DL_API dl_status dl_file_md5(dl_context *context, const char *path, char hex[33]);
 
+/* Told the bytes so far and in all (-1: not known) again and again; false cancels. */
+typedef bool (*dl_progress)(void *user, int64_t done, int64_t total);
+/* Fetches url (http or https) to path, whose folders are made. checksum: the hex SHA-256 or MD5 that it must have, or
+ * NULL. What came of a broken download is kept in PATH.part and continued by the next call; path itself appears when all
+ * is there and right. progress may be NULL. DL_IO without a connection, DL_FORMAT for a wrong checksum, DL_UNSUPPORTED
+ * without libcurl: each message says what to do. */
+DL_API dl_status dl_download(dl_context *context, const char *url, const char *path, const char *checksum,
+                             dl_progress progress, void *user);
+
 #ifdef __cplusplus
 }
 #endif
