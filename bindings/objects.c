@@ -280,12 +280,16 @@ static dl_metric *check_metric(lua_State *L, const char *method) {
     return (dl_metric *)object;
 }
 
-/* metric:update_state(target, prediction, sample_weight) */
+/* metric:update_state(target, prediction, sample_weight), or (values, sample_weight) of a metric without a target. */
 static int metric_update_state(lua_State *L) {
     dl_metric *metric = check_metric(L, "update_state");
-    dl_tensor *target = dlua_check_tensor(L, 2, "update_state", "the target");
-    dl_tensor *prediction = dlua_check_tensor(L, 3, "update_state", "the prediction");
-    dl_tensor *weights = lua_isnoneornil(L, 4) ? NULL : dlua_check_tensor(L, 4, "update_state", "the sample weights");
+    bool values_only = ((const dl_metric_def *)(const void *)metric->object.definition)->values_only;
+    int last = values_only ? 3 : 4;
+    dl_tensor *target = values_only ? NULL : dlua_check_tensor(L, 2, "update_state", "the target");
+    dl_tensor *prediction =
+        dlua_check_tensor(L, last - 1, "update_state", values_only ? "the values" : "the prediction");
+    dl_tensor *weights =
+        lua_isnoneornil(L, last) ? NULL : dlua_check_tensor(L, last, "update_state", "the sample weights");
     dlua_check(L, dl_metric_update(metric, target, prediction, weights));
     return 0;
 }

@@ -29,7 +29,8 @@ static dl_status add_mean(dl_tensor *values, dl_tensor *weights, double *sums) {
     if (!values)
         return dl_last_status();
     dl_context *context = values->context;
-    values = dl_to(context, values, dl_dtype_is_float(values->dtype) ? values->dtype : DL_FLOAT32);
+    dl_dtype weighted = weights && weights->dtype == DL_FLOAT64 ? DL_FLOAT64 : DL_FLOAT32;
+    values = dl_to(context, values, dl_dtype_is_float(values->dtype) ? values->dtype : weighted);
     if (weights) {
         weights = dl_to(context, weights, values ? values->dtype : DL_FLOAT32);
         if (!values || !weights)
@@ -254,7 +255,15 @@ static const dl_field sparse_categorical_crossentropy_fields[] = {
     static const dl_field symbol##_fields[] = {NAME(plain_options, default_name), DL_END};                             \
     DEFINE(symbol, name_, aliases_, symbol##_fields, plain_options, add_, help_)
 
-DEFINE_PLAIN(mean, "Mean", "mean", "mean", add_mean_of_values, "Mean of the values given as predictions.")
+static const dl_field mean_fields[] = {NAME(plain_options, "mean"), DL_END};
+const dl_metric_def dl_metric_mean = {
+    .definition = {.name = "Mean", .aliases = "mean", .version = 1, .help = "Mean of the values it is given.",
+                   .fields = mean_fields, .options_size = sizeof(plain_options)},
+    .size = mean_size,
+    .add = add_mean_of_values,
+    .result = mean_result,
+    .values_only = true,
+};
 DEFINE_PLAIN(auto_accuracy, "accuracy", NULL, "accuracy", add_auto_accuracy,
              "Binary, categorical or sparse categorical accuracy, by the shapes of targets and predictions.")
 DEFINE_PLAIN(auto_acc, "acc", NULL, "acc", add_auto_accuracy, "The same as accuracy.")

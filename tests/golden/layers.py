@@ -137,7 +137,7 @@ def activation(cases):
         x = uniform(f"{name}/{id}", *size, low=-4, high=7)
         add(cases, f"{name}/{id}", name, x, options, keras_options)
 
-    for name in ("relu", "tanh", "softmax", "linear", "hard_sigmoid"):
+    for name in ("relu", "tanh", "softmax", "linear", "mish"):
         layer("Activation", name, options={"activation": name})
     layer("ReLU", "default")
     layer("ReLU", "options", options={"max_value": 3.0, "negative_slope": 0.1, "threshold": 0.5})

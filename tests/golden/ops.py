@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from cases import Cases, View, distinct, normal, random, uniform
+from formulas import hard_sigmoid, sparsemax
 from images import avg_pool2d, conv2d, max_pool2d
 
 INF, NAN = math.inf, math.nan
@@ -57,10 +58,6 @@ TESTS = {
     "isfinite": torch.isfinite,
     "logical_not": torch.logical_not,
 }
-
-
-def hard_sigmoid(x):
-    return torch.clamp(x / 6 + 0.5, 0, 1)
 
 
 def sparse_plus(x):
@@ -135,6 +132,9 @@ def activations(cases):
     x = normal("glu", 3, 6)
     cases.function("glu/last", "op", "glu", lambda x: F.glu(x, -1), [x], {"dim": -1})
     cases.function("glu/first", "op", "glu", lambda x: F.glu(x, 0), [normal("glu/first", 4, 3)], {"dim": 1})
+    cases.function("sparsemax/last", "op", "sparsemax", sparsemax, [normal("sparsemax", 4, 7)], {"dim": -1})
+    x = normal("sparsemax/middle", 3, 5, 2)
+    cases.function("sparsemax/middle", "op", "sparsemax", lambda x: sparsemax(x, 1), [x], {"dim": 2})
     x = uniform("clamp", 5, 7, low=-2, high=2)
     for options in ({"min": -0.5, "max": 1.25}, {"min": 0.0}, {"max": 0.75}):
         cases.function(f"clamp/{'_'.join(options)}", "op", "clamp", bind(torch.clamp, options), [x], options)

@@ -214,6 +214,7 @@ typedef struct dl_metric_def {
     dl_status (*add)(const dl_object *metric, dl_tensor *target, dl_tensor *prediction, dl_tensor *weights,
                      double *sums);
     double (*result)(const dl_object *metric, const double *sums);
+    bool values_only; /* it has no target: in Lua update_state takes the values, which are the predictions here */
 } dl_metric_def;
 
 /* At the beginning of every metric's options. A metric made from a short name ("mse") may be given it as its name. */
