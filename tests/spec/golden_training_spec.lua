@@ -4,6 +4,11 @@ local dlua = require "dlua"
 
 local golden = dofile "tests/golden/golden.lua"
 
+local FILES = {
+  digits = "scripts/dlua/datasets/digits/",
+  fashion_mnist = "/usr/share/datasets/fashion-mnist/train-", -- Debian's dataset-fashion-mnist
+}
+
 --- Element i (from 0) of variable k (from 0) before it is scaled: splitmix64's upper 24 bits, in [-1, 1).
 local function formula(k, i)
   local z = ((k << 32) + i + 1) * 0x9E3779B97F4A7C15
@@ -40,13 +45,12 @@ local function build(case, dtype)
   return model
 end
 
---- The images and labels of the case: pixels are divided in float32, as they were for Keras.
+--- The images and labels of the case: pixels are divided in float32, as they were for Keras; a file's labels begin at 0.
 local function read(case, dtype)
-  local train = dlua.datasets[case.data].load()
-  train = train.train or train
-  local first = { 1, case.count }
-  local images = train.x[{ first }]:float() / case.scale
-  return images:reshape(case.count, table.unpack(case.input_shape)):to(dtype), train.y[{ first }]
+  local first = { { 1, case.count } }
+  local images = dlua.io.load_idx(FILES[case.data] .. "images-idx3-ubyte.gz")[first]:float() / case.scale
+  local labels = dlua.io.load_idx(FILES[case.data] .. "labels-idx1-ubyte.gz")[first]:to("int64") + 1
+  return images:reshape(case.count, table.unpack(case.input_shape)):to(dtype), labels
 end
 
 describe("training", function()
