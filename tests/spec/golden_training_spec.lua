@@ -45,7 +45,7 @@ local function build(case, dtype)
   return model
 end
 
---- The images and labels of the case: pixels are divided in float32, as they were for Keras; a file's labels begin at 0.
+--- The images and labels of the case. Pixels are divided in float32, as for Keras; a file's labels begin at 0.
 local function read(case, dtype)
   local first = { { 1, case.count } }
   local images = dlua.io.load_idx(FILES[case.data] .. "images-idx3-ubyte.gz")[first]:float() / case.scale
