@@ -31,7 +31,7 @@ static dl_status call_input(dl_layer *layer, dl_layer_call *call) {
 }
 
 static const dl_field fields[] = {
-    DL_INTS(dl_input_options, shape, NULL, 0, 0, DL_HIGHEST, DL_REQUIRED,
+    DL_INTS(dl_input_options, shape, NULL, 0, 0, DL_HIGHEST, DL_REQUIRED | DL_NONE_OK,
             "of one sample, without the batch; none where a size is free"),
     DL_INT(dl_input_options, batch_size, DL_NONE, 1, DL_HIGHEST, DL_NONE_OK, "none: any"),
     DL_ENUM(dl_input_options, dtype, "float32", "float32|float64|int32|int64|uint8|bool", 0, "of the data"),

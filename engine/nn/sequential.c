@@ -40,7 +40,9 @@ static bool declared_input(const dl_layer *model, dl_spec *spec) {
         *spec = spec_of_sample(&common->input_shape, first->dtype);
         return true;
     }
-    const dl_spec *inner = dl_model_input_spec(first, 0);
+    bool is_model = first->object.definition == &dl_layer_sequential.definition ||
+                    first->object.definition == &dl_layer_functional.definition;
+    const dl_spec *inner = is_model ? dl_model_input_spec(first, 0) : NULL;
     if (inner)
         *spec = *inner;
     return inner != NULL;
