@@ -433,10 +433,8 @@ static dl_status fused_forward(dl_op_call *call) {
     fused_sizes *state = call->node ? dl_call_state(call, sizeof *state) : &s;
     DL_TRY(state ? DL_OK : DL_MEMORY);
     *state = s;
-    if (dl_call_needs(call, 1))
-        DL_TRY(dl_call_save(call, 0, in.x));
-    if (dl_call_needs(call, 0))
-        DL_TRY(dl_call_save(call, 1, in.weight));
+    DL_TRY(dl_call_save(call, 0, in.x));
+    DL_TRY(dl_call_save(call, 1, in.weight));
     if (!has_fused_kernel(x, &s.conv))
         return conv_then_pool(call, &in, y, &s);
     dl_tensor *winner = call->node ? dl_scratch(call->context, DL_UINT8, 4, y->shape) : NULL;
@@ -445,6 +443,16 @@ static dl_status fused_forward(dl_op_call *call) {
                                                 winner ? dl_tensor_data(winner) : NULL, DL_DATA(in.x, float),
                                                 DL_DATA(in.weight, float), data_or_null(in.bias), &s.conv));
     return dl_call_save(call, 2, winner);
+}
+
+/* The fused kernel can leave the gradient of x out, but not the other two. */
+static dl_status scratch_if_unwanted(dl_op_gradient *gradient, void **grad, int dims, const int64_t *shape) {
+    if (*grad)
+        return DL_OK;
+    dl_tensor *unwanted = dl_scratch(gradient->context, DL_FLOAT32, dims, shape);
+    DL_TRY(unwanted ? DL_OK : dl_last_status());
+    *grad = dl_tensor_data(unwanted);
+    return DL_OK;
 }
 
 static dl_status fused_backward(dl_op_gradient *gradient) {
@@ -458,6 +466,9 @@ static dl_status fused_backward(dl_op_gradient *gradient) {
     }
     void *grads[3];
     DL_TRY(conv_gradients(gradient, grads));
+    const int64_t *weight_shape = gradient->saved[1]->shape;
+    DL_TRY(scratch_if_unwanted(gradient, &grads[1], 4, weight_shape));
+    DL_TRY(scratch_if_unwanted(gradient, &grads[2], 1, &weight_shape[3]));
     return dl_kernel()->conv2d_relu_maxpool_backward_f32(gradient->context, grads[0], grads[1], grads[2],
                                                          dl_saved_data(gradient, 0), dl_saved_data(gradient, 1),
                                                          DL_DATA(grad, float), dl_saved_data(gradient, 2), &s->conv);

@@ -143,6 +143,20 @@ static dl_status matmul_forward(dl_op_call *call) {
     return dl_call_needs(call, 0) ? dl_call_save(call, 1, b) : DL_OK;
 }
 
+/* x with its leading dimensions joined, (M, in); of the open scope, outside the graph. */
+static dl_tensor *as_rows(dl_tensor *x) {
+    if (x->dims == 2)
+        return x;
+    bool recorded = dl_set_grad_enabled(x->context, false);
+    int64_t last = x->shape[x->dims - 1];
+    int64_t rows = 1;
+    for (int i = 0; i < x->dims - 1; i++)
+        rows *= x->shape[i];
+    dl_tensor *joined = dl_reshape(x->context, x, 2, (int64_t[]){rows, last});
+    dl_set_grad_enabled(x->context, recorded);
+    return joined;
+}
+
 /* dA = g B^T, for matrices; the caller brings the shapes together. */
 static dl_tensor *grad_first(dl_context *context, dl_tensor *grad, dl_tensor *b) {
     return dl_matmul(context, grad, dl_transpose(context, b, -2, -1));
@@ -151,8 +165,8 @@ static dl_tensor *grad_first(dl_context *context, dl_tensor *grad, dl_tensor *b)
 /* dB = A^T g. Where B was one matrix for a batch, the rows of all of A make one product. */
 static dl_tensor *grad_second(dl_context *context, dl_tensor *grad, dl_tensor *a, bool one_matrix) {
     if (one_matrix && a && grad && a->dims > 2) {
-        a = dl_reshape(context, a, 2, (int64_t[]){-1, a->shape[a->dims - 1]});
-        grad = dl_reshape(context, grad, 2, (int64_t[]){-1, grad->shape[grad->dims - 1]});
+        a = as_rows(a);
+        grad = as_rows(grad);
     }
     return dl_matmul(context, dl_transpose(context, a, -2, -1), grad);
 }
@@ -208,20 +222,6 @@ static dl_status check_linear(const dl_op_call *call) {
         return dl_fail(DL_SHAPE, "x has shape %s and weight %s; the last dimension of x must be %lld",
                        dl_shape_text(x).at, dl_shape_text(weight).at, (long long)weight->shape[0]);
     return dl_need_vector(bias, "bias", weight->shape[1], "one for each column of weight");
-}
-
-/* x with its leading dimensions joined, (M, in); of the open scope, outside the graph. */
-static dl_tensor *as_rows(dl_tensor *x) {
-    if (x->dims == 2)
-        return x;
-    bool recorded = dl_set_grad_enabled(x->context, false);
-    int64_t last = x->shape[x->dims - 1];
-    int64_t rows = 1;
-    for (int i = 0; i < x->dims - 1; i++)
-        rows *= x->shape[i];
-    dl_tensor *joined = dl_reshape(x->context, x, 2, (int64_t[]){rows, last});
-    dl_set_grad_enabled(x->context, recorded);
-    return joined;
 }
 
 static dl_gemm_sizes matrix_sizes(const dl_tensor *a, const dl_tensor *b) {

@@ -73,7 +73,7 @@ static dl_status check_labels(const loss_call *call) {
         if (label == 0)
             return dl_fail(DL_INVALID,
                            "the label of row %lld is 0, which means none: labels count from 1 to %lld (add 1 to labels "
-                           "that count from 0, or say ignore_class = 0 to leave such rows out)",
+                           "that count from 0: train.y + 1, or say ignore_class = 0 to leave such rows out)",
                            (long long)row + 1, (long long)call->classes);
         return dl_fail(DL_INVALID, "the label of row %lld is %lld; allowed are 1 to %lld, the number of classes",
                        (long long)row + 1, (long long)label, (long long)call->classes);
