@@ -2,6 +2,7 @@
  * the sizes (and `exact`) alone, never from the batch. */
 #include "kernels/isa/conv_depthwise.h"
 #include "kernels/isa/conv_direct.h"
+#include "kernels/isa/winograd.h"
 
 /* A 1x1 convolution without strides and padding sees no neighbours: all images become one tall image, whose rows can be
  * shared out evenly. */
@@ -33,34 +34,52 @@ static void zero(real *to, int64_t count) {
 dl_status KERNEL(conv2d)(dl_context *context, real *y, const real *x, const real *weights, const real *bias,
                          const dl_conv2d_sizes *sizes, bool relu, bool exact) {
     dl_conv2d_sizes s = joined_images(sizes);
-    (void)exact;
     if (is_empty(&s)) {
         for (int64_t i = 0; s.K > 0 && i < s.N * s.out_h * s.out_w * s.K; i++)
             y[i] = !bias || (relu && bias[i % s.K] < 0) ? 0 : bias[i % s.K];
         return DL_OK;
     }
+    int side = winograd_side(&s, exact);
+    if (side)
+        return winograd_forward(context, y, x, weights, bias, &s, relu, side);
     if (is_depthwise(&s))
         return depthwise_forward(context, y, x, weights, bias, &s, relu);
     return direct_forward(context, y, x, weights, bias, &s, relu);
+}
+
+static dl_status backward_weights(dl_context *context, real *grad_weights, real *grad_bias, const real *x,
+                                  const real *grad_y, const real *gate, const dl_conv2d_sizes *s, bool exact) {
+    int side = winograd_side(s, exact);
+    if (side && grad_weights)
+        return winograd_backward_weights(context, grad_weights, grad_bias, x, grad_y, gate, s, side);
+    const real *images = grad_weights ? x : NULL;
+    if (is_depthwise(s))
+        return depthwise_backward_weights(context, grad_weights, grad_bias, images, grad_y, gate, s);
+    return direct_backward_weights(context, grad_weights, grad_bias, images, grad_y, gate, s);
+}
+
+static dl_status backward_input(dl_context *context, real *grad_x, const real *weights, const real *grad_y,
+                                const real *gate, const dl_conv2d_sizes *s, bool exact) {
+    dl_conv2d_sizes e = exchanged_sizes(s);
+    int side = winograd_side(&e, exact);
+    if (side)
+        return winograd_backward_input(context, grad_x, weights, grad_y, gate, s, side);
+    if (is_depthwise(s))
+        return depthwise_backward_input(context, grad_x, weights, grad_y, gate, s);
+    return direct_backward_input(context, grad_x, weights, grad_y, gate, s);
 }
 
 dl_status KERNEL(conv2d_backward)(dl_context *context, real *grad_x, real *grad_weights, real *grad_bias, const real *x,
                                   const real *weights, const real *grad_y, const real *y, const dl_conv2d_sizes *sizes,
                                   bool exact) {
     dl_conv2d_sizes s = joined_images(sizes);
-    (void)exact;
     if (is_empty(&s)) {
         zero(grad_x, s.N * s.H * s.W * s.C);
         zero(grad_weights, s.kernel_h * s.kernel_w * (s.C / s.groups) * s.K);
         zero(grad_bias, s.K);
         return DL_OK;
     }
-    const real *images = grad_weights ? x : NULL;
-    bool depth = is_depthwise(&s);
     if (grad_weights || grad_bias)
-        DL_TRY((depth ? depthwise_backward_weights : direct_backward_weights)(context, grad_weights, grad_bias, images,
-                                                                              grad_y, y, &s));
-    if (!grad_x)
-        return DL_OK;
-    return (depth ? depthwise_backward_input : direct_backward_input)(context, grad_x, weights, grad_y, y, &s);
+        DL_TRY(backward_weights(context, grad_weights, grad_bias, x, grad_y, y, &s, exact));
+    return grad_x ? backward_input(context, grad_x, weights, grad_y, y, &s, exact) : DL_OK;
 }
