@@ -3,6 +3,7 @@
 local dlua = require "dlua"
 
 local BATCH = 32
+local BYTES = { uint8 = 1, bool = 1, int32 = 4, int64 = 8, float32 = 4, float64 = 8 }
 
 -- Options --steps, --epochs and --data as peer.py takes them; the thread count is DLUA_NUM_THREADS.
 local function arguments()
@@ -51,7 +52,7 @@ end
 local function bytes_of(...)
   local total = 0
   for _, tensor in ipairs { ... } do
-    total = total + tensor:numel() * tensor:element_size()
+    total = total + tensor:numel() * BYTES[tensor.dtype]
   end
   return total
 end
