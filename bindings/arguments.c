@@ -208,6 +208,16 @@ static dl_status push_argument(lua_State *L, const char *function, const dl_fiel
     return DL_OK;
 }
 
+void dlua_keep_names(lua_State *L, const dl_field *fields) {
+    lua_newtable(L);
+    for (const dl_field *field = fields; field != NULL && field->kind != DL_FIELD_END; field++) {
+        lua_pushstring(L, field->name);
+        lua_pushboolean(L, true);
+        lua_rawset(L, -3);
+    }
+    lua_setiuservalue(L, -2, 1);
+}
+
 static int positional_names(const dl_field *fields, const char **names) {
     int count = 0;
     for (const dl_field *field = fields; field->kind != DL_FIELD_END && count < MOST_POSITIONAL; field++)

@@ -19,6 +19,10 @@ void *dlua_new_options(lua_State *L, const dl_definition *definition);
  * ones. Unknown names, holes, and what is missing are failures that name the argument. Does not raise. */
 dl_status dlua_read_table(lua_State *L, const dl_definition *definition, void *options, int index);
 
+/* Gives the userdata at the top a table of the fields' names as its user value: while a name is kept so, pushing it
+ * takes no memory, which is what lets the readers here promise not to raise. */
+void dlua_keep_names(lua_State *L, const dl_field *fields);
+
 /* Checks of a table of arguments that every reader needs. `positional` names the positional arguments in order. None
  * raises. */
 dl_status dlua_check_positions(lua_State *L, int index, const char *function, const char *const *positional, int count);

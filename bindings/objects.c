@@ -337,8 +337,9 @@ void dlua_push_definition(lua_State *L, const dl_family *family, const dl_defini
     lua_rawgetp(L, LUA_REGISTRYINDEX, &definitions_key);
     if (lua_rawgetp(L, -1, definition) == LUA_TNIL) {
         lua_pop(L, 1);
-        dlua_definition *made = lua_newuserdatauv(L, sizeof *made, 0);
+        dlua_definition *made = lua_newuserdatauv(L, sizeof *made, 1);
         *made = (dlua_definition){.family = family, .definition = definition};
+        dlua_keep_names(L, definition->fields);
         dlua_set_class(L, DLUA_DEFINITION);
         lua_pushvalue(L, -1);
         lua_rawsetp(L, -3, definition);

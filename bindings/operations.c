@@ -387,7 +387,8 @@ static int call_in_place(lua_State *L) {
 
 static void add_operation(lua_State *L, const dl_op *op, int module, int methods) {
     const char *name = op->definition.name;
-    operation *o = lua_newuserdatauv(L, sizeof *o, 0);
+    operation *o = lua_newuserdatauv(L, sizeof *o, 1);
+    dlua_keep_names(L, op->definition.fields);
     memset(o, 0, sizeof *o);
     o->op = op;
     if (op->definition.options_size > LARGEST_OPTIONS)

@@ -44,6 +44,12 @@ int program_report(lua_State *L, int status) {
     return status;
 }
 
+/* The engine's warnings, which a library must not print itself. */
+static void print_log(dl_log_level level, const char *message) {
+    fprintf(stderr, "%s: %s%s\n", program_name, level == DL_LOG_WARNING ? "warning: " : "", message);
+    fflush(stderr);
+}
+
 static void print_version(void) {
     printf("dlua %s (%s)\n", dl_version(), LUA_RELEASE);
     fflush(stdout);
@@ -90,6 +96,7 @@ static void on_interrupt(int number) {
 static void handle_interrupts(lua_State *L) {
     struct sigaction action;
     running = dlua_get_state(L);
+    running->log = print_log;
     memset(&action, 0, sizeof action);
     sigemptyset(&action.sa_mask);
     action.sa_handler = on_interrupt; /* without SA_RESTART: a read that waits ends */

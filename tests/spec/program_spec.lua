@@ -153,15 +153,39 @@ describe("the program", function()
     assert.equal("directory\n", (dlua { "-e", "print(require('lfs').attributes('/', 'mode'))" }))
   end)
 
-  it("stops a script at Ctrl-C with an error, in Lua code", function()
-    with_script("print 'ready' io.stdout:flush() print(pcall(function() while true do end end)) print 'goes on'",
-      function(name)
-        local out, _, code = run(("PROGRAM SCRIPT >SCRIPT.out & p=$!; until grep -q ready SCRIPT.out; do " ..
-          "sleep 0.05; done; kill -INT $p; wait $p; code=$?; cat SCRIPT.out; rm SCRIPT.out; exit $code")
-          :gsub("PROGRAM", quoted(program)):gsub("SCRIPT", name))
-        assert.matches("^ready\nfalse\t.*interrupted\ngoes on\n$", out)
-        assert.equal(0, code)
-      end)
+  --- Runs a script, sends it an interrupt when it has printed "ready", and returns its output and exit code.
+  local function interrupted(text)
+    local out, code
+    with_script(text, function(name)
+      local command = "PROGRAM SCRIPT >SCRIPT.out & p=$!; until grep -q ready SCRIPT.out; do sleep 0.05; done; " ..
+        "kill -INT $p; wait $p; code=$?; cat SCRIPT.out; rm SCRIPT.out; exit $code"
+      local _
+      out, _, code = run((command:gsub("PROGRAM", quoted(program)):gsub("SCRIPT", name)))
+    end)
+    return out, code
+  end
+
+  it("stops Lua code at Ctrl-C with an error, and the script may go on", function()
+    local out, code = interrupted("print 'ready' io.stdout:flush() " ..
+      "print(pcall(function() while true do end end)) print 'goes on'")
+    assert.matches("^ready\nfalse\t.*interrupted\ngoes on\n$", out)
+    assert.equal(0, code)
+  end)
+
+  it("stops the engine at Ctrl-C with an error, and the engine works afterwards", function()
+    local out, code = interrupted([[
+      local dlua = require "dlua"
+      local x = dlua.ones(300, 300)
+      print 'ready' io.stdout:flush()
+      print(pcall(function() while true do x:matmul(x) end end))
+      print(dlua.ones(3):sum():item())]])
+    assert.matches("^ready\nfalse\t.*interrupted\n3.0\n$", out)
+    assert.equal(0, code)
+  end)
+
+  it("ends a script that catches no error with 1 at Ctrl-C", function()
+    local _, code = interrupted("print 'ready' io.stdout:flush() while true do end")
+    assert.equal(1, code)
   end)
 end)
 

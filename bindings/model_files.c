@@ -1,0 +1,119 @@
+/* model_files.c: models to files and back, and their architectures as tables. */
+#include "objects.h"
+
+#include <string.h>
+
+#include "dlua/layers.h"
+#include "values.h"
+
+static const char *check_path(lua_State *L, int index, const char *function) {
+    char text[160];
+    if (lua_type(L, index) != LUA_TSTRING)
+        dlua_raise(L, "%s: takes the path of a file, got %s", function, dlua_describe(L, index, text, sizeof text));
+    return lua_tostring(L, index);
+}
+
+/* model:save(path, extra): extra is a table of values that is kept in the file and comes back from load_model. */
+static int model_save(lua_State *L) {
+    dl_model *model = dlua_check_model(L, "save");
+    const char *path = check_path(L, 2, "save");
+    dl_value *extra = dlua_new_value_box(L);
+    if (!lua_isnoneornil(L, 3))
+        dlua_check(L, dlua_to_value(L, 3, extra));
+    dlua_check(L, dl_model_save(model, path, extra->kind == DL_VALUE_MAP ? extra : NULL));
+    return 0;
+}
+
+static int model_save_weights(lua_State *L) {
+    dl_model *model = dlua_check_model(L, "save_weights");
+    dlua_check(L, dl_model_save_weights(model, check_path(L, 2, "save_weights")));
+    return 0;
+}
+
+/* model:load_weights(path, {by_name = true}) */
+static int model_load_weights(lua_State *L) {
+    dl_model *model = dlua_check_model(L, "load_weights");
+    const char *path = check_path(L, 2, "load_weights");
+    bool by_name = false;
+    if (lua_type(L, 3) == LUA_TTABLE) {
+        lua_getfield(L, 3, "by_name");
+        by_name = lua_toboolean(L, -1);
+    }
+    dlua_check(L, dl_model_load_weights(model, path, by_name));
+    return 0;
+}
+
+/* Runs `make`, which creates a model, with a new table that the layers written in Lua hang on until the model does. */
+static int push_made_model(lua_State *L, dl_status (*make)(dl_context *context, void *argument, dl_model **out),
+                           void *argument) {
+    dl_object **place = dlua_new_object(L, &dl_layer_family, &dl_layer_functional.definition);
+    int model = lua_gettop(L);
+    dlua_push_user_table(L, model);
+    dl_model *made = NULL;
+    dlua_entry before = dlua_enter(L, model + 1);
+    dl_status status = make(dlua_context(L), argument, &made);
+    dlua_leave(before);
+    *place = (dl_object *)made;
+    dlua_check(L, status);
+    lua_settop(L, model);
+    dlua_finish_object(L, place);
+    return 1;
+}
+
+typedef struct loading {
+    const char *path;
+    dl_value *extra;
+} loading;
+
+static dl_status load_model(dl_context *context, void *argument, dl_model **out) {
+    loading *from = argument;
+    return dl_model_load(context, from->path, out, from->extra);
+}
+
+/* load_model(path) -> model, extra */
+static int load_model_function(lua_State *L) {
+    loading from = {.path = check_path(L, 1, "load_model")};
+    from.extra = dlua_new_value_box(L);
+    push_made_model(L, load_model, &from);
+    dlua_push_value(L, from.extra);
+    return 2;
+}
+
+static dl_status make_from_config(dl_context *context, void *argument, dl_model **out) {
+    return dl_model_from_config(context, argument, out);
+}
+
+/* model_from_config(config): the architecture with new weights. */
+static int model_from_config_function(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    dl_value *config = dlua_new_value_box(L);
+    dlua_check(L, dlua_to_value(L, 1, config));
+    return push_made_model(L, make_from_config, config);
+}
+
+static int model_get_config(lua_State *L) {
+    dl_model *model = dlua_check_model(L, "get_config");
+    dl_value *config = dlua_new_value_box(L);
+    dlua_check(L, dl_model_to_config(model, config));
+    dlua_push_value(L, config);
+    return 1;
+}
+
+void dlua_open_model_files(lua_State *L) {
+    static const luaL_Reg functions[] = {
+        {"load_model", load_model_function},
+        {"model_from_config", model_from_config_function},
+        {NULL, NULL},
+    };
+    static const luaL_Reg methods[] = {
+        {"save", model_save},
+        {"save_weights", model_save_weights},
+        {"load_weights", model_load_weights},
+        {"get_config", model_get_config},
+        {NULL, NULL},
+    };
+    luaL_setfuncs(L, functions, 0);
+    lua_getfield(L, -1, "Model");
+    luaL_setfuncs(L, methods, 0);
+    lua_pop(L, 1);
+}
