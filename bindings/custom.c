@@ -18,6 +18,7 @@
  * layer that is being run; the registry holds only what is common to all instances. */
 #include "objects.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -325,23 +326,51 @@ static dl_layer *check_custom(lua_State *L, const char *method) {
     return layer;
 }
 
-static void adopt(lua_State *L, dl_layer *layer, dl_layer *child) {
+/* Whether the name is one that the engine made up: the class in snake case, "conv2d", or numbered, "conv2d_3". */
+static bool is_made_up(const dl_layer *layer) {
+    const char *name = layer->name;
+    const char *class_ = layer->object.definition->name;
+    size_t length = strlen(name), digits = length;
+    while (digits > 0 && isdigit((unsigned char)name[digits - 1]))
+        digits--;
+    if (digits < length && digits > 0 && name[digits - 1] == '_')
+        length = digits - 1;
+    for (size_t k = 0; k < length; k++)
+        if (name[k] != '_' && tolower((unsigned char)*class_++) != name[k])
+            return false;
+    return *class_ == '\0';
+}
+
+/* Makes the layer a child. Made-up names are numbered as layers come into being; so that weights have the same path in
+ * a model that is loaded, such a child is called after the field that holds it. */
+static void adopt(lua_State *L, dl_layer *layer, dl_layer *child, const char *field, int place) {
+    char name[128];
     for (int k = 0; k < layer->child_count; k++)
         if (layer->children[k] == child)
             return;
     dlua_check(L, dl_layer_add_child(layer, child));
+    if (!is_made_up(child))
+        return;
+    snprintf(name, sizeof name, place > 0 ? "%.100s_%d" : "%.100s", field, place);
+    char *kept = dl_strdup(child->object.context, name);
+    if (kept == NULL)
+        dlua_raise_status(L, DL_MEMORY);
+    dl_layer_options *options = child->object.options;
+    dl_free(options->name);
+    options->name = kept;
+    child->name = kept;
 }
 
 void dlua_set_custom_field(lua_State *L, dl_layer *layer) {
     dl_layer *child = dlua_test_layer(L, 3);
     if (child != NULL)
-        adopt(L, layer, child);
+        adopt(L, layer, child, lua_tostring(L, 2), 0);
     if (lua_type(L, 3) == LUA_TTABLE) {
         int count = (int)lua_rawlen(L, 3);
         for (int k = 1; k <= count; k++) {
             lua_rawgeti(L, 3, k);
             if (dlua_test_layer(L, -1) != NULL)
-                adopt(L, layer, dlua_test_layer(L, -1));
+                adopt(L, layer, dlua_test_layer(L, -1), lua_tostring(L, 2), k);
             lua_pop(L, 1);
         }
     }

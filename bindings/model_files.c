@@ -17,8 +17,9 @@ static const char *check_path(lua_State *L, int index, const char *function) {
 static int model_save(lua_State *L) {
     dl_model *model = dlua_check_model(L, "save");
     const char *path = check_path(L, 2, "save");
+    lua_settop(L, 3);
     dl_value *extra = dlua_new_value_box(L);
-    if (!lua_isnoneornil(L, 3))
+    if (!lua_isnil(L, 3))
         dlua_check(L, dlua_to_value(L, 3, extra));
     dlua_check(L, dl_model_save(model, path, extra->kind == DL_VALUE_MAP ? extra : NULL));
     return 0;

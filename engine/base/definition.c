@@ -201,6 +201,8 @@ static dl_status from_map(dl_context *context, const dl_family *family, const dl
     int64_t version;
     DL_TRY(take_version(definition, dl_value_get(map, "version"), &version));
     const dl_value *config = dl_value_get(map, "config");
+    if (config && config->kind == DL_VALUE_LIST && config->as.list.count == 0)
+        config = NULL; /* a host's empty table, which does not tell a map from a list */
     if (config && config->kind != DL_VALUE_NONE && config->kind != DL_VALUE_MAP)
         return dl_fail(DL_FORMAT, "%s: 'config' must be a map of its arguments", definition->name);
     dl_status status = from_config(context, family, definition, config, out);
