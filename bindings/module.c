@@ -7,6 +7,7 @@
 #include "objects.h"
 #include "resources.h"
 #include "tensors.h"
+#include "terminal.h"
 
 static void open_base(lua_State *L) {
     static const luaL_Reg functions[] = {
@@ -33,6 +34,7 @@ int luaopen_dlua(lua_State *L) {
     lua_setfield(L, -3, "dlua");
     open_base(L);
     dlua_open_runtime(L);
+    dlua_open_terminal(L);
     dlua_open_creation(L);
     dlua_open_tensors(L);
     dlua_open_objects(L);

@@ -25,6 +25,8 @@ typedef struct operation {
     char names[256];                                    /* the inputs' names, a zero after each */
     const char *input_names[MOST_INPUTS + MOST_FIELDS]; /* then those of the positional fields */
     bool optional[MOST_INPUTS];
+    int input_places[MOST_INPUTS]; /* from 1 */
+    int field_places[MOST_FIELDS]; /* from 1; 0: by name only */
     int list;       /* the input that is a list of tensors; -1: none */
     int positional; /* inputs and positional fields */
     const dl_field *fields[MOST_FIELDS];
@@ -64,14 +66,45 @@ static void read_inputs(operation *o) {
         if (last == '?' || last == '*')
             name[length - 1] = '\0';
         o->input_names[o->inputs++] = name;
+        o->input_places[o->inputs - 1] = o->inputs;
     }
     o->positional = o->inputs;
     for (const dl_field *field = o->op->definition.fields; field->kind != DL_FIELD_END; field++) {
         if (o->field_count == MOST_FIELDS)
             break;
         o->fields[o->field_count++] = field;
-        if (!(field->flags & DL_NAMED_ONLY))
-            o->input_names[o->positional++] = field->name;
+        if (field->flags & DL_NAMED_ONLY)
+            continue;
+        o->input_names[o->positional++] = field->name;
+        o->field_places[o->field_count - 1] = o->positional;
+    }
+}
+
+/* The place (from 1) of a name among the words of a text, or 0. */
+static int place_among(const char *words, const char *name) {
+    size_t length = strlen(name);
+    int place = 1;
+    for (const char *at = words; *at != '\0'; place++) {
+        size_t word = strcspn(at, " ");
+        if (word == length && memcmp(at, name, length) == 0)
+            return place;
+        at += word + strspn(at + word, " ");
+    }
+    return 0;
+}
+
+/* Puts inputs and fields in the order that the operation names. */
+static void reorder(operation *o) {
+    const char *names[MOST_INPUTS + MOST_FIELDS];
+    memcpy(names, o->input_names, sizeof names);
+    for (int k = 0; k < o->positional; k++) {
+        int place = place_among(o->op->order, names[k]);
+        o->input_names[place - 1] = names[k];
+        if (k < o->inputs)
+            o->input_places[k] = place;
+        for (int f = 0; f < o->field_count; f++)
+            if (o->fields[f]->name == names[k])
+                o->field_places[f] = place;
     }
 }
 
@@ -106,7 +139,7 @@ static void check_names(call *c) {
             continue;
         const char *name = lua_tostring(L, -1);
         bool known = dl_find_field(o->op->definition.fields, name) != NULL;
-        for (int k = 0; !known && k < o->inputs; k++)
+        for (int k = 0; !known && k < o->positional; k++)
             known = strcmp(o->input_names[k], name) == 0;
         if (!known) {
             dl_value none = {.kind = DL_VALUE_NONE};
@@ -215,8 +248,9 @@ static void read_inputs_of(call *c) {
     }
     make_room(c, o->inputs);
     for (int k = 0; k < o->inputs; k++) {
-        push_argument(c, k + 1, o->input_names[k]);
-        read_input(c, k, o->input_names[k], o->optional[k]);
+        int place = o->input_places[k];
+        push_argument(c, place, o->input_names[place - 1]);
+        read_input(c, k, o->input_names[place - 1], o->optional[k]);
         lua_pop(c->L, 1);
     }
 }
@@ -285,7 +319,6 @@ static void read_options(call *c) {
     const operation *o = c->of;
     const dl_definition *definition = &o->op->definition;
     dl_status status = DL_OK;
-    int place = o->inputs;
     bool rest = false;
     if (takes_rest(c, last_positional_field(o), o->positional)) {
         push_rest(c, o->positional);
@@ -299,7 +332,7 @@ static void read_options(call *c) {
         check_names(c);
     for (int k = 0; status == DL_OK && k < o->field_count; k++) {
         const dl_field *field = o->fields[k];
-        int own = field->flags & DL_NAMED_ONLY ? 0 : ++place;
+        int own = o->field_places[k];
         if (rest && own == o->positional)
             lua_pushvalue(L, rest_index);
         else
@@ -394,6 +427,8 @@ static void add_operation(lua_State *L, const dl_op *op, int module, int methods
     if (op->definition.options_size > LARGEST_OPTIONS)
         luaL_error(L, "the options of the operation '%s' are too large", name);
     read_inputs(o);
+    if (o->op->order != NULL)
+        reorder(o);
     lua_pushvalue(L, -1);
     lua_pushcclosure(L, call_function, 1);
     lua_setfield(L, module, name);

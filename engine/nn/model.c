@@ -45,14 +45,50 @@ const dl_spec *dl_model_output_spec(const dl_model *model, int k) {
     return &graph->values[graph->outputs[k]].spec;
 }
 
+/* The name of the layer that makes a value; the model's own where the value is an input that is no layer. */
+static const char *value_name(const dl_model *model, const dl_graph *graph, int value) {
+    const dl_graph_node *node = &graph->nodes[graph->values[value].node];
+    return node->layer ? node->layer->name : model->name;
+}
+
+const char *dl_model_input_name(const dl_model *model, int k) {
+    const dl_graph *graph = graph_of(model);
+    if (k < 0 || k >= dl_model_inputs(model))
+        return NULL;
+    return graph ? value_name(model, graph, graph->inputs[k]) : model->name;
+}
+
 const char *dl_model_output_name(const dl_model *model, int k) {
     const dl_graph *graph = graph_of(model);
     if (!graph)
         return model->name;
     if (k < 0 || k >= graph->output_count)
         return NULL;
-    const dl_graph_node *node = &graph->nodes[graph->values[graph->outputs[k]].node];
-    return node->layer ? node->layer->name : model->name;
+    return value_name(model, graph, graph->outputs[k]);
+}
+
+/* The k-th node that stands for a layer; NULL past the last. */
+static const dl_graph_node *layer_node(const dl_model *model, int k) {
+    const dl_graph *graph = graph_of(model);
+    for (int n = 0; graph && n < graph->node_count; n++)
+        if (graph->nodes[n].layer && k-- == 0)
+            return &graph->nodes[n];
+    return NULL;
+}
+
+bool dl_model_get_call(const dl_model *model, int k, dl_model_call *out) {
+    const dl_graph_node *node = layer_node(model, k);
+    if (!node)
+        return false;
+    *out = (dl_model_call){.layer = node->layer, .output = graph_of(model)->values[node->out].spec};
+    out->inputs = node->inputs;
+    return true;
+}
+
+const dl_layer *dl_model_call_input(const dl_model *model, int k, int i) {
+    const dl_graph_node *node = layer_node(model, k);
+    const dl_graph *graph = graph_of(model);
+    return node && i < node->inputs ? graph->nodes[graph->values[node->in[i]].node].layer : NULL;
 }
 
 /* ---- predictions --------------------------------------------------------------------------------------------------- */

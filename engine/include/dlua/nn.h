@@ -312,7 +312,20 @@ DL_API int dl_model_inputs(const dl_model *model);  /* 0 before a Sequential is 
 DL_API int dl_model_outputs(const dl_model *model);
 DL_API const dl_spec *dl_model_input_spec(const dl_model *model, int k);
 DL_API const dl_spec *dl_model_output_spec(const dl_model *model, int k);
+/* The names of the input layers, and of the layers that make the outputs; NULL past the last. Borrowed. */
+DL_API const char *dl_model_input_name(const dl_model *model, int k);
 DL_API const char *dl_model_output_name(const dl_model *model, int k);
+
+/* One call of a layer in a graph, for summaries and pictures. */
+typedef struct dl_model_call {
+    dl_layer *layer; /* borrowed */
+    dl_spec output;  /* the first */
+    int inputs;
+} dl_model_call;
+/* The k-th call in the order of computation; false past the last, and where the model has no graph yet. */
+DL_API bool dl_model_get_call(const dl_model *model, int k, dl_model_call *out);
+/* The layer that makes input i of the k-th call. Borrowed. */
+DL_API const dl_layer *dl_model_call_input(const dl_model *model, int k, int i);
 
 /* losses[k] for output k (NULL: no loss), with weights (NULL: 1). metrics for output k: metric_counts[k] of them in one
  * list after another (NULL: none); the metrics "accuracy" and "acc" (not Accuracy) choose by the shapes as Keras does.

@@ -27,6 +27,8 @@ struct dl_op {
     dl_status (*backward)(dl_op_gradient *gradient);
     /* In Lua: also a method of tensors (t:sum()), and t:add_() in place. */
     int flags;
+    /* The positional order of inputs and options where it is not inputs first: "x dim index" (gather); else NULL. */
+    const char *order;
 };
 
 enum {

@@ -1,0 +1,271 @@
+--- The loop of `model:fit` and `model:evaluate`. Each step is one call into the engine.
+local dlua = require "dlua"
+local Progress = require "dlua.progress"
+local training_data = require "dlua.training_data"
+
+local fit = {}
+
+-- ---- callbacks ------------------------------------------------------------------------------------------------------
+
+--- Calls one method of every callback that has it.
+local function tell(callbacks, event, ...)
+  for _, callback in ipairs(callbacks) do
+    local method = callback[event]
+    if method then
+      method(callback, ...)
+    end
+  end
+end
+
+local function check_callbacks(callbacks, where)
+  for index, callback in ipairs(callbacks) do
+    if type(callback) ~= "table" then
+      dlua.raise(("%s: callback %d must be a table with methods such as on_epoch_end (got a %s)")
+        :format(where, index, type(callback)))
+    end
+  end
+end
+
+--- A copy of logs without the list of their names.
+local function by_name(logs)
+  local values = {}
+  for _, name in ipairs(logs) do
+    values[name] = logs[name]
+  end
+  return values
+end
+
+-- ---- weights of samples ---------------------------------------------------------------------------------------------
+
+--- Weights of the samples out of weights by class: {[label] = weight}; classes that are not named weigh 1.
+local function class_weights(weights, target, where)
+  if not target then
+    dlua.raise(where .. ": class_weight needs a model with one output and labels")
+  end
+  local one_hot = target:dim() == 2 and target:size(2) > 1
+  local labels = one_hot and target:argmax(2) or target:reshape(target:size(1)):to("int64")
+  -- Binary targets are the values 0 and 1; the table below counts from 1.
+  local shift = not one_hot and labels:min():item() == 0 and 1 or 0
+  local places = labels + shift
+  local by_place = {}
+  for place = 1, places:max():item() do
+    by_place[place] = weights[place - shift] or 1.0
+  end
+  return dlua.tensor(by_place):index_select(1, places)
+end
+
+--- The list of per-sample weights by output, or nil.
+local function sample_weights(options, y, names, where)
+  local weights = training_data.list(options.sample_weight, names, "sample_weight", where, true)
+  if options.class_weight then
+    if #names > 1 then
+      dlua.raise(where .. ": class_weight works for models with one output; pass sample_weight instead")
+    end
+    local by_class = class_weights(options.class_weight, y[1], where)
+    weights = { weights and weights[1] * by_class or by_class }
+  end
+  return weights
+end
+
+-- ---- validation -----------------------------------------------------------------------------------------------------
+
+--- Splits the last part off for validation, before any shuffling, as Keras does.
+local function split(data, fraction, where)
+  local kept = math.floor(data.count * (1 - fraction))
+  if kept < 1 or kept >= data.count then
+    dlua.raise(("%s: validation_split = %g leaves %d of %d samples to train on; give more data or another fraction")
+      :format(where, fraction, kept, data.count))
+  end
+  local validation = { count = data.count - kept }
+  local training = { count = kept }
+  for _, part in ipairs { "x", "y", "weights" } do
+    training[part] = training_data.rows(data[part], 1, kept)
+    validation[part] = training_data.rows(data[part], kept + 1, data.count)
+  end
+  return training, validation
+end
+
+local function validation_data(model, given, where)
+  local x, y, weights = given[1] or given.x, given[2] or given.y, given[3] or given.sample_weight
+  if x == nil or y == nil then
+    dlua.raise(where .. ": validation_data is {x, y} or {x, y, sample_weight}")
+  end
+  return fit.collect(model, { x = x, y = y, sample_weight = weights }, where)
+end
+
+--- x, y and weights as lists, and the number of samples.
+function fit.collect(model, options, where)
+  local inputs, outputs = model.input_names, model.output_names
+  local x = training_data.list(options.x, inputs, "x", where)
+  local y = training_data.list(options.y, outputs, "y", where, true)
+  local data = { x = x, y = y }
+  data.weights = sample_weights(options, y, outputs, where)
+  data.count = training_data.count(where, {
+    { name = "x", tensors = x }, { name = "y", tensors = y }, { name = "sample_weight", tensors = data.weights },
+  })
+  return data
+end
+
+-- ---- evaluate -------------------------------------------------------------------------------------------------------
+
+--- Runs the test step over the data; returns the logs (see model:logs).
+function fit.test(model, data, batch_size, steps, progress, callbacks)
+  local batches = math.ceil(data.count / batch_size)
+  steps = steps and math.min(steps, batches) or batches
+  model:reset_metrics()
+  tell(callbacks, "on_test_begin", {})
+  for step = 1, steps do
+    local from = (step - 1) * batch_size + 1
+    local to = math.min(step * batch_size, data.count)
+    model:test_batch(training_data.rows(data.x, from, to), training_data.rows(data.y, from, to),
+      training_data.rows(data.weights, from, to))
+    if progress then
+      progress:step(step, function()
+        return model:logs()
+      end)
+    end
+  end
+  local logs = model:logs()
+  tell(callbacks, "on_test_end", by_name(logs))
+  return logs
+end
+
+-- ---- fit ------------------------------------------------------------------------------------------------------------
+
+local function train_step(run, step)
+  local model, data, size = run.model, run.data, run.batch_size
+  local first = (step - 1) * size
+  local count = math.min(size, data.count - first)
+  local function pick(list)
+    if run.order then
+      return training_data.gather(list, run.order, first + 1, count)
+    end
+    return training_data.rows(list, first + 1, first + count)
+  end
+  model:train_batch(pick(data.x), pick(data.y), pick(data.weights))
+end
+
+local function train_epoch(run, epoch)
+  local model, callbacks, progress = run.model, run.callbacks, run.progress
+  local function logs_now()
+    return model:logs()
+  end
+  local state = model.training_state
+  run.order = nil
+  if run.shuffle then
+    run.order = dlua.data.shuffled_order(run.data.count, state.shuffle_seed, state.epochs_trained + 1)
+  end
+  model:reset_metrics()
+  for step = 1, run.steps do
+    if run.batch_callbacks then
+      tell(callbacks, "on_train_batch_begin", step, {})
+    end
+    train_step(run, step)
+    if run.batch_callbacks then
+      tell(callbacks, "on_train_batch_end", step, by_name(model:logs()))
+    end
+    progress:step(step, logs_now)
+    if model.stop_training then
+      break
+    end
+  end
+  state.epochs_trained = state.epochs_trained + 1
+  local list = model:logs()
+  if run.validation and epoch % run.validation_freq == 0 then
+    local tested = fit.test(model, run.validation, run.validation_batch_size, run.validation_steps, nil, callbacks)
+    for _, name in ipairs(tested) do
+      list[#list + 1], list["val_" .. name] = "val_" .. name, tested[name]
+    end
+  end
+  return list
+end
+
+local function has_batch_method(callbacks)
+  for _, callback in ipairs(callbacks) do
+    if callback.on_train_batch_begin or callback.on_train_batch_end then
+      return true
+    end
+  end
+  return false
+end
+
+local function record(history, epoch, logs)
+  history.epoch[#history.epoch + 1] = epoch
+  for name, value in pairs(logs) do
+    local series = history.history[name] or {}
+    series[#series + 1] = value
+    history.history[name] = series
+  end
+end
+
+local function run_epochs(run, options, history)
+  local model, callbacks = run.model, run.callbacks
+  for epoch = options.initial_epoch + 1, options.epochs do
+    run.progress:begin(("Epoch %d/%d"):format(epoch, options.epochs))
+    tell(callbacks, "on_epoch_begin", epoch, {})
+    local list = train_epoch(run, epoch)
+    local logs = by_name(list)
+    tell(callbacks, "on_epoch_end", epoch, logs)
+    run.progress:finish(list)
+    record(history, epoch, logs)
+    if model.stop_training then
+      break
+    end
+  end
+end
+
+--- What one call of fit works on, out of its checked options.
+local function prepare(model, options)
+  local where = "fit"
+  local data, validation = fit.collect(model, options, where), nil
+  if options.validation_data then
+    validation = validation_data(model, options.validation_data, where)
+  elseif options.validation_split > 0 then
+    data, validation = split(data, options.validation_split, where)
+  end
+  local callbacks = options.callbacks
+  check_callbacks(callbacks, where)
+  local steps = math.ceil(data.count / options.batch_size)
+  steps = options.steps_per_epoch and math.min(options.steps_per_epoch, steps) or steps
+  return {
+    model = model,
+    data = data,
+    validation = validation,
+    validation_batch_size = options.validation_batch_size or options.batch_size,
+    validation_steps = options.validation_steps,
+    validation_freq = options.validation_freq,
+    batch_size = options.batch_size,
+    steps = steps,
+    shuffle = options.shuffle,
+    callbacks = callbacks,
+    batch_callbacks = has_batch_method(callbacks),
+    progress = Progress.new(steps, options.verbose),
+  }
+end
+
+--- Trains; returns the history: {epoch = {1, 2, ...}, history = {loss = {...}, ...}, params = {...}}.
+function fit.run(model, options)
+  local run = prepare(model, options)
+  local params = { epochs = options.epochs, steps = run.steps, verbose = options.verbose }
+  local history = { epoch = {}, history = {}, params = params, model = model }
+  for _, callback in ipairs(run.callbacks) do
+    callback.model, callback.params = model, params
+  end
+  model.stop_training = false
+  -- Saved with the model: training that goes on from a file shuffles as if it had not been interrupted.
+  model.training_state = model.training_state or { shuffle_seed = dlua.initial_seed(), epochs_trained = 0 }
+  tell(run.callbacks, "on_train_begin", {})
+  local ok, message = pcall(run_epochs, run, options, history)
+  if not ok then
+    run.progress:abandon()
+    error(message, 0) -- it names the user's line already
+  end
+  local last = {}
+  for name, series in pairs(history.history) do
+    last[name] = series[#series]
+  end
+  tell(run.callbacks, "on_train_end", last)
+  return history
+end
+
+return fit

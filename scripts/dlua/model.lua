@@ -1,0 +1,150 @@
+--- What models do beyond the engine's own steps: `fit`, `evaluate`, `predict` and their like, with Keras's arguments.
+-- Adds methods to the class of models that the engine's binding made.
+local dlua = require "dlua"
+local fit = require "dlua.fit"
+local Progress = require "dlua.progress"
+local summary_text = require "dlua.summary"
+local training_data = require "dlua.training_data"
+
+local Model = dlua.Model
+
+-- ---- fit, evaluate, predict -----------------------------------------------------------------------------------------
+
+local data_fields = {
+  { name = "x", kind = "any", required = true, help = "input tensor, or a table of tensors by input" },
+  { name = "y", kind = "any", none = true, help = "target tensor, or a table of tensors by output" },
+}
+
+local function with_data(fields)
+  local all = { table.unpack(data_fields) }
+  table.move(fields, 1, #fields, #all + 1, all)
+  return all
+end
+
+local check_fit = dlua.arguments("fit", with_data {
+  { name = "batch_size", kind = "integer", default = 32, min = 1, help = "samples in a step" },
+  { name = "epochs", kind = "integer", default = 1, min = 0, help = "the epoch to stop after" },
+  { name = "verbose", kind = "any", default = "auto", help = "0 nothing, 1 a bar, 2 a line an epoch, 'auto'" },
+  { name = "callbacks", kind = "table", default = {}, help = "a list of callbacks" },
+  { name = "validation_split", kind = "real", default = 0, min = 0, max = 1, help = "the last part, for validation" },
+  { name = "validation_data", kind = "table", none = true, help = "{x, y} or {x, y, sample_weight}" },
+  { name = "shuffle", kind = "boolean", default = true, help = "a new order of the samples in each epoch" },
+  { name = "class_weight", kind = "table", none = true, help = "{[label] = weight}; others weigh 1" },
+  { name = "sample_weight", kind = "any", none = true, help = "a weight for each sample" },
+  { name = "initial_epoch", kind = "integer", default = 0, min = 0, help = "epochs done before this call" },
+  { name = "steps_per_epoch", kind = "integer", none = true, min = 1, help = "ends an epoch early" },
+  { name = "validation_steps", kind = "integer", none = true, min = 1, help = "ends a validation early" },
+  { name = "validation_batch_size", kind = "integer", none = true, min = 1, help = "batch_size if none" },
+  { name = "validation_freq", kind = "integer", default = 1, min = 1, help = "validate every so many epochs" },
+})
+
+local check_evaluate = dlua.arguments("evaluate", with_data {
+  { name = "batch_size", kind = "integer", default = 32, min = 1, help = "samples in a step" },
+  { name = "verbose", kind = "any", default = "auto", help = "0 nothing, 1 a bar, 2 a line, 'auto'" },
+  { name = "sample_weight", kind = "any", none = true, help = "a weight for each sample" },
+  { name = "steps", kind = "integer", none = true, min = 1, help = "ends early" },
+  { name = "callbacks", kind = "table", default = {}, help = "a list of callbacks" },
+  { name = "return_dict", kind = "boolean", default = false, help = "a table by name instead of several values" },
+})
+
+local check_predict = dlua.arguments("predict", {
+  data_fields[1],
+  { name = "batch_size", kind = "integer", default = 32, min = 1, help = "samples at a time" },
+  { name = "verbose", kind = "any", default = 0, help = "accepted as in Keras; nothing is printed" },
+})
+
+local function check_compiled(model, where)
+  if not model.optimizer then
+    dlua.raise(where .. ": the model is not compiled; call model:compile { optimizer = ..., loss = ... } first")
+  end
+end
+
+--- The values in their order, or as a table by name.
+local function unpack_logs(logs, as_table)
+  local values, by_name = {}, {}
+  for index, name in ipairs(logs) do
+    values[index], by_name[name] = logs[name], logs[name]
+  end
+  if as_table then
+    return by_name
+  end
+  return table.unpack(values)
+end
+
+--- Trains the model; returns the history.
+function Model:fit(arguments)
+  check_compiled(self, "fit")
+  return fit.run(self, check_fit(arguments))
+end
+
+--- Returns the loss and the metrics in the order of compile, or a table by name with return_dict.
+function Model:evaluate(arguments)
+  check_compiled(self, "evaluate")
+  local options = check_evaluate(arguments)
+  local data = fit.collect(self, options, "evaluate")
+  local progress = Progress.new(math.ceil(data.count / options.batch_size), options.verbose)
+  progress:begin()
+  local logs = fit.test(self, data, options.batch_size, options.steps, progress, options.callbacks)
+  progress:finish(logs)
+  return unpack_logs(logs, options.return_dict)
+end
+
+--- The outputs for x: a tensor, or one for each output. A tensor may stand alone: model:predict(x).
+function Model:predict(arguments)
+  local options = check_predict(type(arguments) == "userdata" and { arguments } or arguments)
+  local x = training_data.list(options.x, self.input_names, "x", "predict")
+  training_data.count("predict", { { name = "x", tensors = x } })
+  return self:predict_batch(x, options.batch_size)
+end
+
+local function one_batch(model, where, run, x, y, options)
+  check_compiled(model, where)
+  options = options or {}
+  local data = fit.collect(model, {
+    x = x, y = y, sample_weight = options.sample_weight, class_weight = options.class_weight,
+  }, where)
+  model:reset_metrics()
+  run(model, data.x, data.y, data.weights)
+  return unpack_logs(model:logs(), options.return_dict)
+end
+
+--- One training step on one batch; returns the loss and the metrics.
+function Model:train_on_batch(x, y, options)
+  return one_batch(self, "train_on_batch", self.train_batch, x, y, options)
+end
+
+--- Loss and metrics of one batch.
+function Model:test_on_batch(x, y, options)
+  return one_batch(self, "test_on_batch", self.test_batch, x, y, options)
+end
+
+-- ---- weights and structure ------------------------------------------------------------------------------------------
+
+--- Copies of all weights, in their order.
+function Model:get_weights()
+  local copies = {}
+  for index, weight in ipairs(self.weights) do
+    copies[index] = weight:detach():clone()
+  end
+  return copies
+end
+
+--- Puts weights from get_weights back.
+function Model:set_weights(values)
+  local weights = self.weights
+  if #values ~= #weights then
+    dlua.raise(("set_weights: the model has %d weights, the list %d"):format(#weights, #values))
+  end
+  dlua.no_grad(function()
+    for index, weight in ipairs(weights) do
+      weight:copy_(values[index])
+    end
+  end)
+end
+
+--- Prints a table of the layers. `print_fn` receives the text instead.
+function Model:summary(print_fn)
+  (print_fn or print)(summary_text(self))
+end
+
+return Model

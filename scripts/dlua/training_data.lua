@@ -1,0 +1,112 @@
+--- What `fit`, `evaluate` and `predict` are given, in one form: lists of tensors by input and by output, cut into
+-- batches of rows.
+local dlua = require "dlua"
+
+local training_data = {}
+
+--- The name of a value's class or type: "dlua.Tensor", "string" ...
+local function describe(value)
+  local class = type(value) == "userdata" and getmetatable(value)
+  return type(class) == "string" and class or type(value)
+end
+
+local function is_tensor(value)
+  return describe(value) == "dlua.Tensor"
+end
+
+--- Refuses entries of a table that are neither one of the names nor a place in their list.
+function training_data.check_names(value, names, what, where)
+  local known = {}
+  for index, name in ipairs(names) do
+    known[name], known[index] = true, true
+  end
+  for key in pairs(value) do
+    if not known[key] then
+      dlua.raise(("%s: argument '%s' has an entry '%s' that the model does not know; it has %s")
+        :format(where, what, tostring(key), table.concat(names, ", ")))
+    end
+  end
+end
+
+--- Returns a list of `count` entries from one tensor, a list, or a table by name.
+-- @param value     what the user gave
+-- @param names     the names of the model's inputs or outputs, in order
+-- @param what      "x" or "y", for messages
+-- @param where     the function, for messages
+-- @param optional  entries may be missing (an output without a loss)
+function training_data.list(value, names, what, where, optional)
+  if value == nil then
+    return nil
+  end
+  if is_tensor(value) then
+    value = { value }
+  elseif type(value) ~= "table" then
+    dlua.raise(("%s: argument '%s' must be a tensor, a list of tensors or a table of tensors by name (got a %s)")
+      :format(where, what, describe(value)))
+  end
+  local list = {}
+  for index, name in ipairs(names) do
+    list[index] = value[index]
+    if list[index] == nil then
+      list[index] = value[name]
+    end
+    if list[index] == nil and not optional then
+      dlua.raise(("%s: argument '%s' lacks an entry for '%s' (the model has %d: %s)")
+        :format(where, what, name, #names, table.concat(names, ", ")))
+    elseif list[index] ~= nil and not is_tensor(list[index]) then
+      dlua.raise(("%s: argument '%s' for '%s' must be a tensor (got a %s)")
+        :format(where, what, name, describe(list[index])))
+    end
+  end
+  training_data.check_names(value, names, what, where)
+  return list
+end
+
+--- The number of rows that all tensors of the lists share.
+function training_data.count(where, lists)
+  local count, first
+  for _, entry in ipairs(lists) do
+    for _, tensor in pairs(entry.tensors or {}) do
+      if tensor:dim() == 0 then
+        dlua.raise(("%s: argument '%s' is a single number; it needs a first dimension of samples")
+          :format(where, entry.name))
+      end
+      local rows = tensor:size(1)
+      if count and rows ~= count then
+        dlua.raise(("%s: '%s' has %d samples and '%s' has %d; they must be equal")
+          :format(where, first, count, entry.name, rows))
+      end
+      count, first = count or rows, first or entry.name
+    end
+  end
+  if count == 0 then
+    dlua.raise(("%s: there are no samples: '%s' is empty"):format(where, first))
+  end
+  return count
+end
+
+--- Rows from..to of every tensor of a list, as views.
+function training_data.rows(list, from, to)
+  if not list then
+    return nil
+  end
+  local part = {}
+  for index, tensor in pairs(list) do
+    part[index] = tensor[{ { from, to } }]
+  end
+  return part
+end
+
+--- Of every tensor of a list, the rows order[first] .. order[first + count - 1].
+function training_data.gather(list, order, first, count)
+  if not list then
+    return nil
+  end
+  local part = {}
+  for index, tensor in pairs(list) do
+    part[index] = dlua.data.gather_batch(tensor, order, first, count)
+  end
+  return part
+end
+
+return training_data
