@@ -306,6 +306,13 @@ static dl_status compute_gradients(step *s, dl_tensor *total) {
     bool watching = dl_set_detect_anomaly(trainer->context, false);
     dl_status status = dl_gradients(total, NULL, trainer->weights, trainer->weight_count, 0, trainer->grads);
     dl_set_detect_anomaly(trainer->context, watching);
+    /* The open scope owns the gradients, and it ends before the commit. */
+    for (int i = 0; i < trainer->weight_count; i++) {
+        if (status != DL_OK)
+            trainer->grads[i] = NULL;
+        else if (trainer->grads[i])
+            dl_retain(trainer->grads[i]);
+    }
     DL_TRY(status);
     if (!trainer->deferred.anomaly)
         return DL_OK;

@@ -167,7 +167,6 @@ static void compare_gradient(dl_tensor *y, dl_tensor *x, const dl_value *grad_ou
         return;
     CHECK(dl_gradients(y, grad_y, &x, 1, 0, &grad_x) == DL_OK);
     compare("grad_input", grad_x, want);
-    dl_release(grad_x);
 }
 
 /* Keras 3.15 takes the sum of cumulative sums for the threshold of sparsemax, so its values do not sum to 1. Here they
@@ -231,10 +230,8 @@ static void compare_layer_gradients(dl_layer *layer, dl_tensor *x, dl_tensor *y)
         names[count++] = key_of(key_of(grads, "weights"), layer->weights[i].name);
     }
     CHECK(dl_gradients(y, grad_y, wanted, count, 0, got) == DL_OK);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         compare(i ? "a weight's gradient" : "grad_input", got[i], names[i]);
-        dl_release(got[i]);
-    }
 }
 
 static void compare_penalty(dl_layer *layer) {

@@ -322,7 +322,9 @@ static void test_steps_after_the_first_ask_the_system_for_nothing(void) {
     for (int i = 0; i < 5; i++)
         CHECK(dl_model_train_batch(model, &x, &y, NULL) == DL_OK);
     dl_memory(context, &later);
+#ifndef __SANITIZE_ADDRESS__ /* under which no block is kept for the next request */
     CHECK_EQ_INT(later.system_calls, first.system_calls);
+#endif
     CHECK_EQ_INT(later.in_use, first.in_use);
     dl_release(x);
     dl_release(y);
