@@ -13,15 +13,22 @@ static const char *check_path(lua_State *L, int index, const char *function) {
     return lua_tostring(L, index);
 }
 
-/* model:save(path, extra): extra is a table of values that is kept in the file and comes back from load_model. */
+/* model:save(path, extra): extra is a table of values that is kept in the file and comes back from load_model, as the
+ * model's training_state does. */
 static int model_save(lua_State *L) {
     dl_model *model = dlua_check_model(L, "save");
     const char *path = check_path(L, 2, "save");
     lua_settop(L, 3);
-    dl_value *extra = dlua_new_value_box(L);
-    if (!lua_isnil(L, 3))
-        dlua_check(L, dlua_to_value(L, 3, extra));
-    dlua_check(L, dl_model_save(model, path, extra->kind == DL_VALUE_MAP ? extra : NULL));
+    dl_value *kept = dlua_new_value_box(L);
+    lua_createtable(L, 0, 2);
+    lua_pushvalue(L, 3);
+    lua_setfield(L, -2, "extra");
+    dlua_push_user_table(L, 1);
+    lua_getfield(L, -1, DLUA_TRAINING_STATE);
+    lua_setfield(L, -3, DLUA_TRAINING_STATE);
+    lua_pop(L, 1);
+    dlua_check(L, dlua_to_value(L, lua_gettop(L), kept));
+    dlua_check(L, dl_model_save(model, path, kept->kind == DL_VALUE_MAP ? kept : NULL));
     return 0;
 }
 
@@ -76,7 +83,18 @@ static int load_model_function(lua_State *L) {
     loading from = {.path = check_path(L, 1, "load_model")};
     from.extra = dlua_new_value_box(L);
     push_made_model(L, load_model, &from);
+    int model = lua_gettop(L);
     dlua_push_value(L, from.extra);
+    if (!lua_istable(L, -1)) {
+        lua_settop(L, model);
+        return 1;
+    }
+    dlua_push_user_table(L, model);
+    lua_getfield(L, model + 1, DLUA_TRAINING_STATE);
+    lua_setfield(L, -2, DLUA_TRAINING_STATE);
+    lua_settop(L, model + 1);
+    lua_getfield(L, model + 1, "extra");
+    lua_replace(L, model + 1);
     return 2;
 }
 

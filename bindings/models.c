@@ -485,115 +485,6 @@ static int model_predict_batch(lua_State *L) {
     return dl_model_outputs(model);
 }
 
-/* ---- files ----------------------------------------------------------------------------------------------------- */
-
-/* What fit keeps on a model for a training that goes on later. */
-static const char training_state[] = "training_state";
-
-static const char *check_path(lua_State *L, int index, const char *function) {
-    char text[160];
-    if (lua_type(L, index) != LUA_TSTRING)
-        dlua_raise(L, "%s: takes the path of a file, got %s", function, dlua_describe(L, index, text, sizeof text));
-    return lua_tostring(L, index);
-}
-
-/* model:save(path): architecture, weights and, if compiled, the optimizer. The table model.training_state, if there is
- * one, is kept in the file and comes back with the model. */
-static int model_save(lua_State *L) {
-    dl_model *model = dlua_check_model(L, "save");
-    const char *path = check_path(L, 2, "save");
-    dl_value *extra = dlua_new_value_box(L);
-    dlua_push_user_table(L, 1);
-    if (lua_getfield(L, -1, training_state) == LUA_TTABLE)
-        dlua_check(L, dlua_to_value(L, lua_gettop(L), extra));
-    dlua_check(L, dl_model_save(model, path, extra->kind == DL_VALUE_MAP ? extra : NULL));
-    return 0;
-}
-
-static int model_save_weights(lua_State *L) {
-    dl_model *model = dlua_check_model(L, "save_weights");
-    dlua_check(L, dl_model_save_weights(model, check_path(L, 2, "save_weights")));
-    return 0;
-}
-
-/* model:load_weights(path, {by_name = true}) */
-static int model_load_weights(lua_State *L) {
-    dl_model *model = dlua_check_model(L, "load_weights");
-    const char *path = check_path(L, 2, "load_weights");
-    bool by_name = false;
-    if (lua_type(L, 3) == LUA_TTABLE) {
-        lua_getfield(L, 3, "by_name");
-        by_name = lua_toboolean(L, -1);
-    }
-    dlua_check(L, dl_model_load_weights(model, path, by_name));
-    return 0;
-}
-
-typedef dl_status (*model_maker)(dl_context *context, const void *argument, dl_model **out);
-
-/* Pushes the model that `make` creates; layers written in Lua hang on it. */
-static void push_made_model(lua_State *L, model_maker make, const void *argument) {
-    dl_object **place = dlua_new_object(L, &dl_layer_family, &dl_layer_functional.definition);
-    int model = lua_gettop(L);
-    dlua_push_user_table(L, model);
-    dl_model *made = NULL;
-    dlua_entry before = dlua_enter(L, model + 1);
-    dl_status status;
-    do
-        status = make(dlua_context(L), argument, &made);
-    while (dlua_collect_for_memory(L, status));
-    dlua_leave(before);
-    *place = (dl_object *)made;
-    dlua_check(L, status);
-    lua_settop(L, model);
-    dlua_finish_object(L, place);
-}
-
-typedef struct loading {
-    const char *path;
-    dl_value *extra;
-} loading;
-
-static dl_status load_model(dl_context *context, const void *argument, dl_model **out) {
-    const loading *from = argument;
-    dl_value_clear(from->extra);
-    return dl_model_load(context, from->path, out, from->extra);
-}
-
-/* load_model(path) -> model */
-static int load_model_function(lua_State *L) {
-    loading from = {.path = check_path(L, 1, "load_model"), .extra = dlua_new_value_box(L)};
-    push_made_model(L, load_model, &from);
-    int model = lua_gettop(L);
-    dlua_push_user_table(L, model);
-    dlua_push_value(L, from.extra);
-    if (lua_istable(L, -1))
-        lua_setfield(L, -2, training_state);
-    lua_settop(L, model);
-    return 1;
-}
-
-static dl_status make_from_config(dl_context *context, const void *argument, dl_model **out) {
-    return dl_model_from_config(context, argument, out);
-}
-
-/* model_from_config(config): the architecture that model:get_config() gave, with new weights. */
-static int model_from_config_function(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    dl_value *config = dlua_new_value_box(L);
-    dlua_check(L, dlua_to_value(L, 1, config));
-    push_made_model(L, make_from_config, config);
-    return 1;
-}
-
-static int model_get_config(lua_State *L) {
-    dl_model *model = dlua_check_model(L, "get_config");
-    dl_value *config = dlua_new_value_box(L);
-    dlua_check(L, dl_model_to_config(model, config));
-    dlua_push_value(L, config);
-    return 1;
-}
-
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
 static int push_layers(lua_State *L, dl_model *model) {
@@ -727,7 +618,7 @@ static int index_model(lua_State *L) {
     }
     if (dlua_find_in_layer(L, model, name))
         return 1;
-    if (strcmp(name, training_state) == 0 || strcmp(name, "stop_training") == 0) {
+    if (strcmp(name, DLUA_TRAINING_STATE) == 0 || strcmp(name, "stop_training") == 0) {
         lua_pushnil(L); /* no fit has set it yet */
         return 1;
     }
@@ -760,10 +651,6 @@ static const luaL_Reg methods[] = {
     {"test_batch", model_test_batch},
     {"predict_batch", model_predict_batch},
     {"reset_metrics", model_reset_metrics},
-    {"save", model_save},
-    {"save_weights", model_save_weights},
-    {"load_weights", model_load_weights},
-    {"get_config", model_get_config},
     {"logs", model_logs},
     {"get_layer", model_get_layer},
     {NULL, NULL},
@@ -789,8 +676,4 @@ void dlua_open_models(lua_State *L) {
     lua_setfield(L, -2, "Model");
     lua_pushcfunction(L, call_sequential);
     lua_setfield(L, -2, "Sequential");
-    lua_pushcfunction(L, load_model_function);
-    lua_setfield(L, -2, "load_model");
-    lua_pushcfunction(L, model_from_config_function);
-    lua_setfield(L, -2, "model_from_config");
 }

@@ -83,4 +83,7 @@ int dlua_add_weight(lua_State *L);
 int dlua_add_loss(lua_State *L);
 int dlua_assign_later(lua_State *L);
 
+/* The name under which fit keeps on a model what a training that goes on later needs. */
+#define DLUA_TRAINING_STATE "training_state"
+
 #endif
