@@ -235,7 +235,7 @@ INLINE void input_tile(const winograd *g, int m, int64_t tile, real *v, int64_t 
 }
 
 /* The outputs of one tile for one vector of filters, `there` of which exist: from M, point q at sums + q * plane. */
-INLINE void output_tile(const winograd *g, int m, const tile_place *at, int64_t filter, int64_t there, vector bias,
+INLINE void output_tile(const winograd *g, int m, const tile_place *at, int64_t filter, int64_t there, const real *bias,
                         const real *sums, int64_t plane) {
     const dl_conv2d_sizes *s = g->s;
     vector square[MAX_POINTS];
@@ -249,7 +249,7 @@ INLINE void output_tile(const winograd *g, int m, const tile_place *at, int64_t 
     for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = 0; j < columns; j++) {
             real *y = g->y + ((at->n * s->out_h + at->row + i) * s->out_w + at->column + j) * s->K + filter;
-            vector v = square[i * 6 + j] + bias;
+            vector v = square[i * 6 + j] + TYPED(dl_load)(bias);
             v = g->relu ? relu_vector(v) : v;
             if (there >= LANES)
                 TYPED(dl_store)(y, v);
@@ -325,7 +325,7 @@ static void input_tile_of(const winograd *g, int64_t tile, real *v, int64_t plan
         input_tile(g, 4, tile, v, plane);
 }
 
-static void output_tile_of(const winograd *g, const tile_place *at, int64_t filter, int64_t there, vector bias,
+static void output_tile_of(const winograd *g, const tile_place *at, int64_t filter, int64_t there, const real *bias,
                            const real *sums, int64_t plane) {
     if (g->m == 2)
         output_tile(g, 2, at, filter, there, bias, sums, plane);
@@ -388,8 +388,7 @@ static void panel_outputs(const winograd *g, int64_t first, int64_t tiles, int64
     for (int64_t t = 0; t < tiles; t++) {
         tile_place at = place_of(g, first + t);
         for (int64_t j = 0; j < PANEL && panel * PANEL + j < s->K; j += LANES)
-            output_tile_of(g, &at, panel * PANEL + j, s->K - panel * PANEL - j, TYPED(dl_load)(bias + j),
-                           sums + t * PANEL + j, plane);
+            output_tile_of(g, &at, panel * PANEL + j, s->K - panel * PANEL - j, bias + j, sums + t * PANEL + j, plane);
     }
 }
 
