@@ -164,7 +164,7 @@ static int sha256(lua_State *L) {
 /* ---- batches --------------------------------------------------------------------------------------------------- */
 
 typedef struct batch_request {
-    dl_tensor *from, *order;
+    dl_tensor *from, *order, *into;
     int64_t first, count, epoch;
     uint64_t seed;
 } batch_request;
@@ -172,7 +172,7 @@ typedef struct batch_request {
 static dl_tensor *make_batch(dl_context *context, void *argument) {
     batch_request *r = argument;
     (void)context;
-    return dl_gather_batch(r->from, r->order, r->first, r->count);
+    return dl_gather_batch(r->from, r->order, r->first, r->count, r->into);
 }
 
 static dl_tensor *make_order(dl_context *context, void *argument) {
@@ -180,10 +180,12 @@ static dl_tensor *make_order(dl_context *context, void *argument) {
     return dl_shuffled_order(context, r->count, r->seed, r->epoch);
 }
 
-/* gather_batch(from, order, first, count): rows order[first] ... of a tensor; first counts from 1. */
+/* gather_batch(from, order, first, count, into): rows order[first] ... of a tensor; first counts from 1. Written into the
+ * tensor `into`, if it is given and fits. */
 static int gather_batch(lua_State *L) {
     batch_request r = {.from = dlua_check_tensor(L, 1, "gather_batch", "from"),
                        .order = dlua_check_tensor(L, 2, "gather_batch", "order")};
+    r.into = dlua_test_tensor(L, 5);
     r.first = luaL_checkinteger(L, 3) - 1;
     r.count = luaL_checkinteger(L, 4);
     return dlua_make_tensor(L, make_batch, &r);

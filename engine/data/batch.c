@@ -114,19 +114,31 @@ static dl_status gather_into(dl_tensor *to, dl_tensor *from, dl_tensor *order, i
     return status;
 }
 
-dl_tensor *dl_gather_batch(dl_tensor *from, dl_tensor *order, int64_t first, int64_t count) {
+/* `into` if it can take the batch, else a new tensor; a new reference that no scope owns. */
+static dl_tensor *batch_tensor(const dl_tensor *from, const int64_t *shape, dl_tensor *into) {
+    dl_dtype dtype = dl_tensor_dtype(from);
+    int dims = dl_tensor_dims(from);
+    if (into && into->dtype == dtype && into->storage != from->storage && dl_tensor_is_contiguous(into) &&
+        dl_shape_equal(into->dims, into->shape, dims, shape)) {
+        dl_retain(into);
+        dl_tensor_bump(into);
+        return into;
+    }
+    return dl_tensor_new(dl_tensor_context(from), dtype, dims, shape);
+}
+
+dl_tensor *dl_gather_batch(dl_tensor *from, dl_tensor *order, int64_t first, int64_t count, dl_tensor *into) {
     if (!from || !order || check_rows(from, order, first, count) != DL_OK)
         return NULL;
     int64_t shape[DL_MAX_DIMS];
     memcpy(shape, dl_tensor_shape(from), (size_t)dl_tensor_dims(from) * sizeof shape[0]);
     shape[0] = count;
-    dl_context *context = dl_tensor_context(from);
-    dl_tensor *to = dl_tensor_new(context, dl_tensor_dtype(from), dl_tensor_dims(from), shape);
+    dl_tensor *to = batch_tensor(from, shape, into);
     if (!to)
         return NULL;
     if (gather_into(to, from, order, first) != DL_OK) {
         dl_release(to);
         return NULL;
     }
-    return dl_scope_add(context, to);
+    return dl_scope_add(dl_tensor_context(from), to);
 }

@@ -136,13 +136,15 @@ local function train_step(run, step)
   local model, data, size = run.model, run.data, run.batch_size
   local first = (step - 1) * size
   local count = math.min(size, data.count - first)
-  local function pick(list)
+  local batch = run.batch
+  for _, part in ipairs { "x", "y", "weights" } do
     if run.order then
-      return training_data.gather(list, run.order, first + 1, count)
+      batch[part] = training_data.gather(data[part], run.order, first + 1, count, batch[part])
+    else
+      batch[part] = training_data.rows(data[part], first + 1, first + count)
     end
-    return training_data.rows(list, first + 1, first + count)
   end
-  model:train_batch(pick(data.x), pick(data.y), pick(data.weights))
+  model:train_batch(batch.x, batch.y, batch.weights)
 end
 
 local function train_epoch(run, epoch)
@@ -230,6 +232,7 @@ local function prepare(model, options)
   return {
     model = model,
     data = data,
+    batch = {},
     validation = validation,
     validation_batch_size = options.validation_batch_size or options.batch_size,
     validation_steps = options.validation_steps,

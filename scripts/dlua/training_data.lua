@@ -98,13 +98,14 @@ function training_data.rows(list, from, to)
 end
 
 --- Of every tensor of a list, the rows order[first] .. order[first + count - 1].
-function training_data.gather(list, order, first, count)
+-- @param last  the list that the call before returned, whose memory is used again
+function training_data.gather(list, order, first, count, last)
   if not list then
     return nil
   end
   local part = {}
   for index, tensor in pairs(list) do
-    part[index] = dlua.data.gather_batch(tensor, order, first, count)
+    part[index] = dlua.data.gather_batch(tensor, order, first, count, last and last[index])
   end
   return part
 end

@@ -97,8 +97,11 @@ static void test_orders_are_uniform(void) {
 }
 
 static void check_gathered(dl_tensor *from, dl_tensor *order, int64_t first, int64_t count) {
-    dl_tensor *batch = dl_gather_batch(from, order, first, count);
+    /* Twice: the second time into the first's memory. */
+    dl_tensor *made = dl_gather_batch(from, order, first, count, NULL);
+    dl_tensor *batch = dl_gather_batch(from, order, first, count, made);
     REQUIRE(batch != NULL);
+    CHECK(batch == made);
     CHECK_EQ_INT(dl_tensor_shape(batch)[0], count);
     int64_t row = dl_tensor_numel(from) / dl_tensor_shape(from)[0];
     double *all = calloc((size_t)dl_tensor_numel(from) + 1, sizeof *all);
@@ -115,6 +118,7 @@ static void check_gathered(dl_tensor *from, dl_tensor *order, int64_t first, int
     free(all);
     free(got);
     dl_release(batch);
+    dl_release(made);
 }
 
 static void test_gather(void) {
@@ -144,7 +148,7 @@ static void test_gather(void) {
 }
 
 static void check_refused(dl_tensor *from, dl_tensor *order, int64_t first, int64_t count, const char *message) {
-    CHECK(dl_gather_batch(from, order, first, count) == NULL);
+    CHECK(dl_gather_batch(from, order, first, count, NULL) == NULL);
     CHECK_CONTAINS(dl_last_error(), message);
 }
 
@@ -159,7 +163,7 @@ static void test_refused(void) {
     check_refused(from, order, 1, INT64_MAX, "are not in an order");
     check_refused(from, from, 0, 1, "the order must be int64 of one dimension (got float32 of 2)");
     check_refused(scalar, order, 0, 1, "has no rows");
-    CHECK(dl_gather_batch(NULL, order, 0, 1) == NULL);
+    CHECK(dl_gather_batch(NULL, order, 0, 1, NULL) == NULL);
     CHECK_CONTAINS(dl_last_error(), "has no rows"); /* the first message stays */
     dl_release(from);
     dl_release(scalar);

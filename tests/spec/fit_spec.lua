@@ -110,6 +110,17 @@ describe("fit", function()
     assert.are.same({ 320, 1 }, is_large.shape)
   end)
 
+  it("asks the system for no memory after the first steps", function()
+    local model = support.dense_model()
+    model:fit { x, y, epochs = 2, verbose = 0 }
+    if dlua.memory().cached == 0 then
+      return -- a build that keeps no memory, to find errors in its use
+    end
+    local before = dlua.memory().system_calls
+    model:fit { x, y, epochs = 20, verbose = 0 }
+    assert.is_true(dlua.memory().system_calls - before < 20)
+  end)
+
   it("stops after an epoch when a callback asks for it", function()
     local model = support.dense_model()
     local history = model:fit {
