@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "download.h"
 #include "tensors.h"
 #include "values.h"
 
@@ -207,6 +208,7 @@ void dlua_open_files(lua_State *L) {
         {"parse_idx", parse_idx},
         {"write_file", write_file},
         {"sha256", sha256},
+        {"download", dlua_download},
         {NULL, NULL},
     };
     static const luaL_Reg json_functions[] = {

@@ -94,7 +94,9 @@ local function download(set, looked, name)
   local path = cache .. "/" .. set.folder .. "/" .. file
   local base = os.getenv("DLUA_DATASETS_URL")
   local url = (base and base ~= "" and base .. "/" .. set.folder .. "/" or set.url) .. file
-  local ok, reason = pcall(dlua.io.download, { url = url, path = path, md5 = set.md5[file], progress = bar(file) })
+  local ok, reason = pcall(dlua.io.download, {
+    url = url, path = path, checksum = set.md5[file], progress = bar(file),
+  })
   if not ok then
     missing(set, looked, name, tostring(reason))
   end

@@ -127,7 +127,7 @@ describe("Downloading a data set", function()
   local function download(mode, digest)
     dlua.io.download {
       url = ("http://127.0.0.1:%s/%s/data.bin"):format(port, mode), path = folder .. "/cache/data.bin",
-      md5 = digest or md5(),
+      checksum = digest or md5(),
     }
   end
 
