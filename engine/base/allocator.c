@@ -28,8 +28,8 @@
 enum {
     ALIGNMENT = 64,
     PAGE = 4096,
-    STAGGER = 1088,     /* 17 * 64: further starts visit all 64 places of a page */
-    SMALL = 1024,       /* classes are multiples of 64 up to here, then eight to each doubling */
+    STAGGER = 1088, /* 17 * 64: further starts visit all 64 places of a page */
+    SMALL = 1024,   /* classes are multiples of 64 up to here, then eight to each doubling */
     SMALL_CLASSES = SMALL / ALIGNMENT,
     SMALL_BITS = 10,
     LARGEST_BITS = 47,
@@ -216,8 +216,8 @@ static void *no_memory(size_t bytes, size_t in_use, size_t budget) {
     describe_bytes((double)in_use, used, sizeof used);
     describe_bytes((double)budget, allowed, sizeof allowed);
     if (budget && bytes > budget - DL_MIN(in_use, budget))
-        dl_fail(DL_MEMORY, "out of memory: %s more would pass the memory budget of %s (%s are in use)", wanted,
-                allowed, used);
+        dl_fail(DL_MEMORY, "out of memory: %s more would pass the memory budget of %s (%s are in use)", wanted, allowed,
+                used);
     else
         dl_fail(DL_MEMORY, "out of memory: %s could not be had (%s are in use)", wanted, used);
     return NULL;

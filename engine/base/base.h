@@ -5,8 +5,8 @@
 
 #include "dlua/base.h"
 
-#define DL_MIN(a, b) ((a) < (b) ? (a) : (b))
-#define DL_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define DL_MIN(a, b)    ((a) < (b) ? (a) : (b))
+#define DL_MAX(a, b)    ((a) > (b) ? (a) : (b))
 #define DL_COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 /* Returns from the calling function if the status of the expression is not DL_OK. */

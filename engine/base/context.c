@@ -47,8 +47,10 @@ static dl_status take_options(const dl_context_options *given, dl_context_option
     dl_context_options_init(options, sizeof *options);
     if (given) {
         if (given->struct_size < sizeof given->struct_size)
-            return dl_fail(DL_INVALID, "dl_context_create: options.struct_size is %zu; set the options up with "
-                                       "dl_context_options_init first", given->struct_size);
+            return dl_fail(DL_INVALID,
+                           "dl_context_create: options.struct_size is %zu; set the options up with "
+                           "dl_context_options_init first",
+                           given->struct_size);
         memcpy(options, given, DL_MIN(given->struct_size, sizeof *options));
         options->struct_size = sizeof *options;
     }
@@ -120,8 +122,10 @@ void **dl_context_slot(dl_context *context, dl_slot slot, void (*free_slot)(void
 
 dl_status dl_set_threads(dl_context *context, int threads) {
     if (threads < 0 || threads > DL_MAX_THREADS)
-        return dl_fail(DL_INVALID, "set_num_threads: argument 'threads' must be a whole number in [0, %d] (got %d); 0 "
-                                   "stands for the processors that this process may use", DL_MAX_THREADS, threads);
+        return dl_fail(DL_INVALID,
+                       "set_num_threads: argument 'threads' must be a whole number in [0, %d] (got %d); 0 "
+                       "stands for the processors that this process may use",
+                       DL_MAX_THREADS, threads);
     context->threads = threads ? threads : default_threads(context);
     return DL_OK;
 }

@@ -207,8 +207,8 @@ static dl_status from_map(dl_context *context, const dl_family *family, const dl
         return dl_fail(DL_FORMAT, "%s: 'config' must be a map of its arguments", definition->name);
     dl_status status = from_config(context, family, definition, config, out);
     if (status != DL_OK && version != definition->version)
-        return dl_fail_prefix("written by version %lld of %s, read by version %d", (long long)version,
-                              definition->name, definition->version);
+        return dl_fail_prefix("written by version %lld of %s, read by version %d", (long long)version, definition->name,
+                              definition->version);
     return status;
 }
 
@@ -245,8 +245,10 @@ dl_status dl_object_from_value(dl_context *context, const dl_family *family, con
     dl_value_describe(value, shown, sizeof shown);
     if (value->kind == DL_VALUE_STRING)
         return dl_fail(DL_NOT_FOUND, "unknown %s %s%s", family->name, shown, hint);
-    return dl_fail(DL_INVALID, "a name of %s, its map {class_name = ..., config = {...}} or the %s itself is wanted "
-                   "(got %s)", family->name, family->name, shown);
+    return dl_fail(DL_INVALID,
+                   "a name of %s, its map {class_name = ..., config = {...}} or the %s itself is wanted "
+                   "(got %s)",
+                   family->name, family->name, shown);
 }
 
 dl_status dl_object_from_text(dl_context *context, const dl_family *family, const char *text, dl_object **out) {

@@ -1,6 +1,6 @@
 /* base/json.c: values to JSON and back. Whole numbers stay exact (int64) and reals are written with as many digits as
- * reading them back needs. JSON has no NaN and no infinity, so neither is written. Text is read by jansson; its size and
- * depth are bounded, and a key may come only once. */
+ * reading them back needs. JSON has no NaN and no infinity, so neither is written. Text is read by jansson; its size
+ * and depth are bounded, and a key may come only once. */
 #include <jansson.h>
 #include <math.h>
 #include <stdarg.h>
@@ -104,8 +104,7 @@ static dl_status write_items(writer *to, const dl_value *value, int depth) {
 
 static dl_status write_real(writer *to, double real) {
     if (!isfinite(real))
-        return dl_fail(DL_INVALID, "JSON has no %s; use none, or a finite number",
-                       isnan(real) ? "NaN" : "infinity");
+        return dl_fail(DL_INVALID, "JSON has no %s; use none, or a finite number", isnan(real) ? "NaN" : "infinity");
     char text[DL_REAL_TEXT];
     dl_format_real(real, text);
     return write_text(to, text);

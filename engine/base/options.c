@@ -505,8 +505,8 @@ static bool take_integer(const dl_value *value, int64_t *out) {
         *out = value->as.integer;
         return true;
     }
-    bool whole = value->kind == DL_VALUE_REAL && value->as.real == floor(value->as.real) &&
-                 value->as.real >= -0x1p63 && value->as.real < 0x1p63;
+    bool whole = value->kind == DL_VALUE_REAL && value->as.real == floor(value->as.real) && value->as.real >= -0x1p63 &&
+                 value->as.real < 0x1p63;
     if (whole)
         *out = (int64_t)value->as.real;
     return whole;
@@ -702,8 +702,7 @@ dl_status dl_options_set(dl_context *context, const dl_definition *definition, v
     return DL_OK;
 }
 
-dl_status dl_options_set_all(dl_context *context, const dl_definition *definition, void *options,
-                             const dl_value *map) {
+dl_status dl_options_set_all(dl_context *context, const dl_definition *definition, void *options, const dl_value *map) {
     bool empty_list = map->kind == DL_VALUE_LIST && map->as.list.count == 0;
     if (map->kind != DL_VALUE_MAP && !empty_list) {
         char got[160];
@@ -813,8 +812,7 @@ dl_status dl_options_get(dl_context *context, const dl_definition *definition, c
     return status;
 }
 
-dl_status dl_options_get_all(dl_context *context, const dl_definition *definition, const void *options,
-                             dl_value *map) {
+dl_status dl_options_get_all(dl_context *context, const dl_definition *definition, const void *options, dl_value *map) {
     *map = dl_value_map();
     for (const dl_field *field = definition->fields; field && field->kind != DL_FIELD_END; field++) {
         if (field->flags & DL_SAVED_NOT)

@@ -1,8 +1,8 @@
 /* base/parallel.c: the one place of the library that opens OpenMP regions.
  *
- * A loop is a number of fixed tiles; threads take the next tile from an atomic counter until there is none. A team keeps
- * the threads of one region standing by for many loops: they wait for the next one by a bounded spin and then a futex,
- * so that neither libgomp's waiting policy nor a busy neighbour matters.
+ * A loop is a number of fixed tiles; threads take the next tile from an atomic counter until there is none. A team
+ * keeps the threads of one region standing by for many loops: they wait for the next one by a bounded spin and then a
+ * futex, so that neither libgomp's waiting policy nor a busy neighbour matters.
  *
  * The team's state is one word:      sequence (12) | room (10) | active (10)
  *   room:    how many more workers the open loop takes; the one that joins takes the number `room`; 0: closed
@@ -51,7 +51,7 @@ typedef struct team {
     loop *loop;
     atomic_bool dismissed;
     _Alignas(64) atomic_uint state;
-    atomic_int sleepers; /* workers that sleep on state, or are about to */
+    atomic_int sleepers;           /* workers that sleep on state, or are about to */
     _Alignas(64) atomic_uint left; /* the caller sleeps on it; changed when the last worker has left */
     atomic_bool caller_sleeps;
 } team;
@@ -182,7 +182,7 @@ static bool has_work(unsigned state, unsigned done) {
     return (state & ROOM_MASK) != 0 && state >> SEQUENCE_SHIFT != done;
 }
 
-/* Waits until there is a loop to join whose sequence is not `done`, or the team is dismissed. Returns the state seen. */
+/* Waits until there is a loop to join whose sequence is not `done`, or the team is dismissed. Returns the state. */
 static unsigned wait_for_loop(team *crew, unsigned done) {
     unsigned state = 0;
     for (int i = 0; i < SPINS; i++) {
@@ -318,7 +318,11 @@ static void run(loop *work, int threads) {
 }
 
 static loop make_loop(dl_context *context, int64_t tiles, bool polls, dl_tile_function function, void *argument) {
-    return (loop){.context = context, .function = function, .argument = argument, .tiles = tiles, .polls = polls,
+    return (loop){.context = context,
+                  .function = function,
+                  .argument = argument,
+                  .tiles = tiles,
+                  .polls = polls,
                   .outermost = !in_tile};
 }
 

@@ -126,8 +126,8 @@ static int edit_distance(const char *a, const char *b) {
         for (int j = 1; j <= columns; j++) {
             int ca = tolower((unsigned char)a[i - 1]), cb = tolower((unsigned char)b[j - 1]);
             now[j] = smaller(smaller(before[j], now[j - 1]) + 1, before[j - 1] + (ca != cb));
-            bool exchanged = i > 1 && j > 1 && ca == tolower((unsigned char)b[j - 2]) &&
-                             cb == tolower((unsigned char)a[i - 2]);
+            bool exchanged =
+                i > 1 && j > 1 && ca == tolower((unsigned char)b[j - 2]) && cb == tolower((unsigned char)a[i - 2]);
             if (exchanged)
                 now[j] = smaller(now[j], before_that[j - 2] + 1);
         }

@@ -84,13 +84,16 @@ static dl_status check_rows(const dl_tensor *from, const dl_tensor *order, int64
                        dl_dtype_name(dl_tensor_dtype(order)), dl_tensor_dims(order));
     int64_t length = dl_tensor_numel(order), rows = dl_tensor_shape(from)[0];
     if (first < 0 || count < 0 || first > length || count > length - first)
-        return dl_fail(DL_INVALID, "gather_batch: %" PRId64 " entries from place %" PRId64 " on are not in an order of "
-                       "%" PRId64, count, first, length);
+        return dl_fail(DL_INVALID,
+                       "gather_batch: %" PRId64 " entries from place %" PRId64 " on are not in an order of "
+                       "%" PRId64,
+                       count, first, length);
     int64_t stride = dl_tensor_strides(order)[0];
     const int64_t *at = (const int64_t *)dl_tensor_data(order) + first * stride;
     for (int64_t i = 0; i < count; i++)
         if (at[i * stride] < 1 || at[i * stride] > rows)
-            return dl_fail(DL_INVALID, "gather_batch: the order names row %" PRId64 " of %" PRId64 "; rows count from 1",
+            return dl_fail(DL_INVALID,
+                           "gather_batch: the order names row %" PRId64 " of %" PRId64 "; rows count from 1",
                            at[i * stride], rows);
     return DL_OK;
 }
@@ -101,8 +104,10 @@ static dl_status gather_into(dl_tensor *to, dl_tensor *from, dl_tensor *order, i
     if (rows && places) {
         int64_t count = dl_tensor_shape(to)[0];
         gather work = {
-            .order = (const int64_t *)dl_tensor_data(places) + first, .from = dl_tensor_data(rows),
-            .to = dl_tensor_data(to), .count = count,
+            .order = (const int64_t *)dl_tensor_data(places) + first,
+            .from = dl_tensor_data(rows),
+            .to = dl_tensor_data(to),
+            .count = count,
             .row_bytes = count ? dl_tensor_numel(to) / count * (int64_t)dl_dtype_size(dl_tensor_dtype(to)) : 0,
         };
         status = copy_rows(dl_tensor_context(from), &work);

@@ -61,7 +61,9 @@ static void sha256_block(uint32_t *state, const uint8_t *bytes) {
 
 static const digest sha256 = {
     .state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19},
-    .words = 8, .big_end = true, .block = sha256_block,
+    .words = 8,
+    .big_end = true,
+    .block = sha256_block,
 };
 
 /* ---- MD5 ------------------------------------------------------------------------------------------------------- */
@@ -99,7 +101,10 @@ static void md5_block(uint32_t *state, const uint8_t *bytes) {
 }
 
 static const digest md5 = {
-    .state = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476}, .words = 4, .big_end = false, .block = md5_block,
+    .state = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476},
+    .words = 4,
+    .big_end = false,
+    .block = md5_block,
 };
 
 /* ---- a file ---------------------------------------------------------------------------------------------------- */

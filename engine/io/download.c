@@ -256,9 +256,10 @@ static dl_status fetch_verified(download *of) {
         if (continued)
             continue;
         unlink(of->part);
-        return dl_fail(DL_FORMAT, "'%s' is not what its publisher describes: its checksum is %s, and %s is right; what "
-                       "came was removed. Try again later, or fetch it by other means and put it at '%s'", of->url,
-                       hex, of->checksum, of->path);
+        return dl_fail(DL_FORMAT,
+                       "'%s' is not what its publisher describes: its checksum is %s, and %s is right; what "
+                       "came was removed. Try again later, or fetch it by other means and put it at '%s'",
+                       of->url, hex, of->checksum, of->path);
     }
 }
 
@@ -286,15 +287,24 @@ static bool is_checksum(const char *text) {
 dl_status dl_download(dl_context *context, const char *url, const char *path, const char *checksum,
                       dl_progress progress, void *user) {
     if (checksum && !is_checksum(checksum))
-        return dl_fail(DL_INVALID, "download: argument 'checksum' must be 64 hexadecimal digits (SHA-256) or 32 (MD5) "
-                       "(got '%.100s')", checksum);
+        return dl_fail(DL_INVALID,
+                       "download: argument 'checksum' must be 64 hexadecimal digits (SHA-256) or 32 (MD5) "
+                       "(got '%.100s')",
+                       checksum);
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, load_curl);
     if (!curl.loaded)
-        return dl_fail(DL_UNSUPPORTED, "'%s' could not be fetched: the library libcurl.so.4 is not installed "
-                       "(apt-get install libcurl4); or fetch it by other means and put it at '%s'", url, path);
-    download of = {.context = context, .url = url, .path = path, .checksum = checksum, .progress = progress,
-                   .user = user, .fd = -1};
+        return dl_fail(DL_UNSUPPORTED,
+                       "'%s' could not be fetched: the library libcurl.so.4 is not installed "
+                       "(apt-get install libcurl4); or fetch it by other means and put it at '%s'",
+                       url, path);
+    download of = {.context = context,
+                   .url = url,
+                   .path = path,
+                   .checksum = checksum,
+                   .progress = progress,
+                   .user = user,
+                   .fd = -1};
     dl_status status = run_download(&of);
     if (of.handle)
         curl.curl_easy_cleanup(of.handle);
@@ -312,8 +322,10 @@ dl_status dl_download(dl_context *context, const char *url, const char *path, co
     (void)checksum;
     (void)progress;
     (void)user;
-    return dl_fail(DL_UNSUPPORTED, "'%s' could not be fetched: this build of dlua has no downloads (DLUA_DOWNLOADS is "
-                   "off); fetch it by other means and put it at '%s'", url, path);
+    return dl_fail(DL_UNSUPPORTED,
+                   "'%s' could not be fetched: this build of dlua has no downloads (DLUA_DOWNLOADS is "
+                   "off); fetch it by other means and put it at '%s'",
+                   url, path);
 }
 
 #endif

@@ -28,7 +28,7 @@ typedef struct dl_output {
 
 dl_status dl_output_open(dl_context *context, const char *path, dl_output *out);
 dl_status dl_output_write(dl_output *output, const void *bytes, size_t count);
-/* Syncs, renames, syncs the folder, and closes. On failure, as after dl_output_abandon, the old file stays as it was. */
+/* Syncs, renames, syncs the folder, and closes. On failure, as after dl_output_abandon, the old file stays. */
 dl_status dl_output_commit(dl_output *output);
 void dl_output_abandon(dl_output *output);
 

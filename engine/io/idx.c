@@ -5,8 +5,8 @@
  *      size of each dimension, 4 bytes, big-endian
  *      elements, row-major, big-endian
  *
- * The sizes are checked against what the file can hold before anything is allocated; bytes after the last element are an
- * error, as missing ones are. */
+ * The sizes are checked against what the file can hold before anything is allocated; bytes after the last element are
+ * an error, as missing ones are. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -51,7 +51,7 @@ static void convert_64(void *to, const uint8_t *from, size_t count) {
 }
 
 static const idx_type types[] = {
-    {0x08, 1, DL_UINT8, NULL},        {0x09, 1, DL_INT32, convert_i8},   {0x0B, 2, DL_INT32, convert_i16},
+    {0x08, 1, DL_UINT8, NULL},       {0x09, 1, DL_INT32, convert_i8},   {0x0B, 2, DL_INT32, convert_i16},
     {0x0C, 4, DL_INT32, convert_32}, {0x0D, 4, DL_FLOAT32, convert_32}, {0x0E, 8, DL_FLOAT64, convert_64},
 };
 
@@ -65,8 +65,8 @@ static const idx_type *type_of(int code) {
 static dl_status read_exactly(dl_source *source, void *to, size_t count, const char *what) {
     size_t got;
     DL_TRY(dl_source_read(source, to, count, &got));
-    return got == count ? DL_OK : dl_fail(DL_FORMAT, "'%s' is no whole idx file: it ends within its %s", source->name,
-                                          what);
+    return got == count ? DL_OK
+                        : dl_fail(DL_FORMAT, "'%s' is no whole idx file: it ends within its %s", source->name, what);
 }
 
 /* Type and sizes; the elements must fit into what may follow. */
@@ -79,8 +79,7 @@ static dl_status read_header(dl_source *source, const idx_type **type, int *dims
         return dl_fail(DL_FORMAT, "'%s' is no idx file: it begins with the bytes %02x %02x %02x %02x", source->name,
                        magic[0], magic[1], magic[2], magic[3]);
     if (*dims > DL_MAX_DIMS)
-        return dl_fail(DL_UNSUPPORTED, "'%s' has %d dimensions; at most %d are read", source->name, *dims,
-                       DL_MAX_DIMS);
+        return dl_fail(DL_UNSUPPORTED, "'%s' has %d dimensions; at most %d are read", source->name, *dims, DL_MAX_DIMS);
     uint64_t bytes = (uint64_t)(*type)->size;
     bool fits = true, empty = false;
     for (int i = 0; i < *dims; i++) {

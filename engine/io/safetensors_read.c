@@ -52,8 +52,10 @@ static dl_status read_header(reader *from) {
     for (int i = 7; i >= 0; i--)
         length = length << 8 | length_bytes[i];
     if (length > from->file.size - 8)
-        return dl_fail(DL_FORMAT, "'%s' is no valid safetensors file: it says its header has %" PRIu64 " bytes, but only "
-                       "%" PRIu64 " follow", from->file.path, length, from->file.size - 8);
+        return dl_fail(DL_FORMAT,
+                       "'%s' is no valid safetensors file: it says its header has %" PRIu64 " bytes, but only "
+                       "%" PRIu64 " follow",
+                       from->file.path, length, from->file.size - 8);
     if (length > longest_header)
         return dl_fail(DL_FORMAT, "'%s' is not read: its header has %" PRIu64 " bytes, more than %" PRIu64,
                        from->file.path, length, longest_header);
@@ -119,9 +121,10 @@ static dl_status take_entry(reader *from, const char *name, const dl_value *abou
         return fail_entry(from, name, "has no dtype");
     out->stored = dl_stored_dtype_named(dtype->as.string);
     if (!out->stored)
-        return dl_fail(DL_UNSUPPORTED, "'%s': tensor '%.100s' has the dtype '%.40s', which is not read; F64, F32, F16, "
-                       "BF16, I64, I32, I16, I8, U64, U32, U16, U8 and BOOL are", from->file.path, name,
-                       dtype->as.string);
+        return dl_fail(DL_UNSUPPORTED,
+                       "'%s': tensor '%.100s' has the dtype '%.40s', which is not read; F64, F32, F16, "
+                       "BF16, I64, I32, I16, I8, U64, U32, U16, U8 and BOOL are",
+                       from->file.path, name, dtype->as.string);
     int64_t dims, ends, offsets[2];
     if (!take_numbers(dl_value_get(about, "shape"), out->shape, DL_MAX_DIMS, &dims))
         return fail_entry(from, name, "must have a shape of at most 8 sizes, none below 0");
@@ -156,8 +159,9 @@ static dl_status check_ranges(reader *from) {
     uint64_t end = 0;
     for (int64_t i = 0; i < from->count && status == DL_OK; i++) {
         if (sorted[i]->begin != end)
-            status = fail_entry(from, sorted[i]->name, sorted[i]->begin < end ? "overlaps another one in the data"
-                                                                            : "lies behind a gap in the data");
+            status = fail_entry(from, sorted[i]->name,
+                                sorted[i]->begin < end ? "overlaps another one in the data"
+                                                       : "lies behind a gap in the data");
         end = sorted[i]->end;
     }
     if (status == DL_OK && end != from->data_size)
@@ -193,9 +197,9 @@ static dl_status read_widened(reader *from, const entry *of, char *to) {
         int64_t count = (int64_t)bytes / of->stored->size;
         DL_TRY(dl_input_read(&from->file, at, from->chunk, bytes));
         if (!of->stored->widen(to, from->chunk, count))
-            return fail_entry(from, of->name, of->stored->dtype == DL_BOOLEAN
-                                                  ? "has a value that is neither true nor false"
-                                                  : "has a value that int64 cannot hold");
+            return fail_entry(from, of->name,
+                              of->stored->dtype == DL_BOOLEAN ? "has a value that is neither true nor false"
+                                                              : "has a value that int64 cannot hold");
         to += (size_t)count * dl_dtype_size(of->stored->dtype);
         at += bytes;
         left -= bytes;

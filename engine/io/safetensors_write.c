@@ -1,5 +1,6 @@
 /* io/safetensors_write.c: writing safetensors files. Tensors are sorted by dtype, wide elements first, then by name, as
- * the format's own library does it: so each lies aligned to its elements. The header is padded with spaces to 8 bytes. */
+ * the format's own library does it: so each lies aligned to its elements. The header is padded with spaces to 8
+ * bytes. */
 #include <stdlib.h>
 #include <string.h>
 

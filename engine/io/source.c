@@ -81,8 +81,8 @@ static dl_status end_member(dl_source *source) {
         source->ended = true;
         return DL_OK;
     }
-    return inflateReset(&source->unpacker) == Z_OK ? DL_OK : dl_fail(DL_STATE, "'%s' could not be unpacked",
-                                                                     source->name);
+    return inflateReset(&source->unpacker) == Z_OK ? DL_OK
+                                                   : dl_fail(DL_STATE, "'%s' could not be unpacked", source->name);
 }
 
 static dl_status unpack(dl_source *source, uint8_t *to, size_t count, size_t *got) {

@@ -72,10 +72,10 @@ static bool check_bool(void *to, const void *from, int64_t count) {
 }
 
 static const dl_stored_dtype table[] = {
-    {"F32", 4, DL_FLOAT32, NULL},       {"F64", 8, DL_FLOAT64, NULL},       {"I32", 4, DL_INT32, NULL},
-    {"I64", 8, DL_INT64, NULL},         {"U8", 1, DL_UINT8, NULL},          {"BOOL", 1, DL_BOOLEAN, check_bool},
-    {"F16", 2, DL_FLOAT32, widen_f16},  {"BF16", 2, DL_FLOAT32, widen_bf16}, {"I8", 1, DL_INT32, widen_i8},
-    {"I16", 2, DL_INT32, widen_i16},    {"U16", 2, DL_INT32, widen_u16},    {"U32", 4, DL_INT64, widen_u32},
+    {"F32", 4, DL_FLOAT32, NULL},      {"F64", 8, DL_FLOAT64, NULL},        {"I32", 4, DL_INT32, NULL},
+    {"I64", 8, DL_INT64, NULL},        {"U8", 1, DL_UINT8, NULL},           {"BOOL", 1, DL_BOOLEAN, check_bool},
+    {"F16", 2, DL_FLOAT32, widen_f16}, {"BF16", 2, DL_FLOAT32, widen_bf16}, {"I8", 1, DL_INT32, widen_i8},
+    {"I16", 2, DL_INT32, widen_i16},   {"U16", 2, DL_INT32, widen_u16},     {"U32", 4, DL_INT64, widen_u32},
     {"U64", 8, DL_INT64, widen_u64},
 };
 

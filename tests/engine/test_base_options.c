@@ -10,14 +10,12 @@ typedef struct constant_options {
     double value;
 } constant_options;
 
-static const dl_field constant_fields[] = {
-    DL_REAL(constant_options, value, 0.0, -10, 10, 0, "the value"),
-    DL_END
-};
-static const dl_definition constant = {
-    .name = "Constant", .aliases = "constant", .version = 1, .fields = constant_fields,
-    .options_size = sizeof(constant_options)
-};
+static const dl_field constant_fields[] = {DL_REAL(constant_options, value, 0.0, -10, 10, 0, "the value"), DL_END};
+static const dl_definition constant = {.name = "Constant",
+                                       .aliases = "constant",
+                                       .version = 1,
+                                       .fields = constant_fields,
+                                       .options_size = sizeof(constant_options)};
 static const dl_definition zeros = {.name = "Zeros", .aliases = "zeros", .version = 1};
 static const dl_definition *const initializers[] = {&constant, &zeros, NULL};
 static int finalized;
@@ -26,8 +24,7 @@ static void count_finalize(dl_object *object) {
     finalized++;
 }
 static const dl_family initializer_family = {
-    .name = "initializer", .definitions = initializers, .finalize = count_finalize
-};
+    .name = "initializer", .definitions = initializers, .finalize = count_finalize};
 
 typedef struct thing_options {
     int64_t units;
@@ -45,12 +42,10 @@ typedef struct thing_options {
     int64_t axis;
 } thing_options;
 
-static const dl_field rate_alternatives[] = {
-    {.kind = DL_FIELD_REAL, .minimum = 0, .maximum = DL_HIGHEST},
-    {.kind = DL_FIELD_OBJECT, .family = &initializer_family},
-    {.kind = DL_FIELD_ENUM, .choices = "auto|off"},
-    DL_END
-};
+static const dl_field rate_alternatives[] = {{.kind = DL_FIELD_REAL, .minimum = 0, .maximum = DL_HIGHEST},
+                                             {.kind = DL_FIELD_OBJECT, .family = &initializer_family},
+                                             {.kind = DL_FIELD_ENUM, .choices = "auto|off"},
+                                             DL_END};
 
 static const dl_field thing_fields[] = {
     DL_INT(thing_options, units, 0, 1, DL_HIGHEST, DL_REQUIRED, "how many"),
@@ -67,11 +62,9 @@ static const dl_field thing_fields[] = {
     DL_INTS(thing_options, shape, NULL, 0, 0, DL_HIGHEST, DL_NONE_OK, "a shape"),
     DL_STRING(thing_options, unit_name, "unit", 0, "a string with a default"),
     DL_INT(thing_options, axis, DL_NONE, DL_LOWEST, DL_HIGHEST, DL_NONE_OK | DL_SAVED_NOT, "which"),
-    DL_END
-};
+    DL_END};
 static const dl_definition thing = {
-    .name = "Thing", .version = 2, .fields = thing_fields, .options_size = sizeof(thing_options)
-};
+    .name = "Thing", .version = 2, .fields = thing_fields, .options_size = sizeof(thing_options)};
 static const dl_definition *const things[] = {&thing, NULL};
 static const dl_family thing_family = {.name = "thing", .definitions = things};
 
@@ -140,7 +133,8 @@ static void test_defaults(void) {
     o.rate = 1;
     o.strides.at[0] = 0;
     CHECK(dl_options_check(&thing, &o) == DL_INVALID);
-    CHECK_CONTAINS(dl_last_error(), "'strides' must be a whole number of at least 1 or a list of 2 of them (got {0, 2})");
+    CHECK_CONTAINS(dl_last_error(),
+                   "'strides' must be a whole number of at least 1 or a list of 2 of them (got {0, 2})");
     o.strides.at[0] = 1;
     o.padding = 2;
     CHECK(dl_options_check(&thing, &o) == DL_INVALID);
@@ -167,12 +161,15 @@ static void test_messages(void) {
     check_message("{\"padding\": \"smae\"}",
                   "Thing: argument 'padding' must be one of 'valid', 'same' (got 'smae'; did you mean 'same'?)");
     check_message("{\"padding\": \"full\"}", "Thing: argument 'padding' must be one of 'valid', 'same' (got 'full')");
-    check_message("{\"strides\": [1, 2, 3]}",
-                  "Thing: argument 'strides' must be a whole number of at least 1 or a list of 2 of them (got {1, 2, 3})");
-    check_message("{\"strides\": [1, null]}",
-                  "Thing: argument 'strides' must be a whole number of at least 1 or a list of 2 of them (got {1, none})");
-    check_message("{\"initializer\": \"zeroes\"}",
-                  "Thing: argument 'initializer' must be an initializer, or none (got 'zeroes'; did you mean 'Zeros'?)");
+    check_message(
+        "{\"strides\": [1, 2, 3]}",
+        "Thing: argument 'strides' must be a whole number of at least 1 or a list of 2 of them (got {1, 2, 3})");
+    check_message(
+        "{\"strides\": [1, null]}",
+        "Thing: argument 'strides' must be a whole number of at least 1 or a list of 2 of them (got {1, none})");
+    check_message(
+        "{\"initializer\": \"zeroes\"}",
+        "Thing: argument 'initializer' must be an initializer, or none (got 'zeroes'; did you mean 'Zeros'?)");
     check_message("{\"initializer\": {\"class_name\": \"Constant\", \"config\": {\"value\": 11}}}",
                   "Thing: argument 'initializer': Constant: argument 'value' must be a number in [-10, 10] (got 11)");
     check_message("{\"initializer\": {\"class_name\": \"Constant\", \"version\": 9}}",
@@ -180,21 +177,26 @@ static void test_messages(void) {
                   "use a newer dlua");
     check_message("{\"extras\": [\"zeros\", 3]}",
                   "Thing: argument 'extras' must be a list of initializers (got {'zeros', 3})");
-    check_message("{\"learning_rate\": -1}",
-                  "Thing: argument 'learning_rate' must be a number of at least 0, or an initializer, or one of 'auto', "
-                  "'off' (got -1)");
-    check_message("{\"learning_rate\": \"atuo\"}",
-                  "Thing: argument 'learning_rate' must be a number of at least 0, or an initializer, or one of 'auto', "
-                  "'off' (got 'atuo'; did you mean 'auto'?)");
+    check_message(
+        "{\"learning_rate\": -1}",
+        "Thing: argument 'learning_rate' must be a number of at least 0, or an initializer, or one of 'auto', "
+        "'off' (got -1)");
+    check_message(
+        "{\"learning_rate\": \"atuo\"}",
+        "Thing: argument 'learning_rate' must be a number of at least 0, or an initializer, or one of 'auto', "
+        "'off' (got 'atuo'; did you mean 'auto'?)");
     end();
 }
 
 static void test_setting(void) {
     begin();
     thing_options o;
-    CHECK_EQ_INT(set_thing("{\"units\": 4.0, \"name\": \"abc\", \"strides\": 3, \"shape\": [null, 28], \"padding\": "
-                           "\"valid\", \"initializer\": null, \"extras\": [\"zeros\", \"constant\"], \"learning_rate\": "
-                           "\"zeros\", \"anything\": {\"a\": [1, \"x\"]}, \"unit_name\": \"other\"}", &o), DL_OK);
+    CHECK_EQ_INT(
+        set_thing("{\"units\": 4.0, \"name\": \"abc\", \"strides\": 3, \"shape\": [null, 28], \"padding\": "
+                  "\"valid\", \"initializer\": null, \"extras\": [\"zeros\", \"constant\"], \"learning_rate\": "
+                  "\"zeros\", \"anything\": {\"a\": [1, \"x\"]}, \"unit_name\": \"other\"}",
+                  &o),
+        DL_OK);
     CHECK_EQ_INT(o.units, 4);
     CHECK_STR(o.name, "abc");
     CHECK_EQ_INT(o.strides.at[0], 3);
@@ -216,11 +218,12 @@ static void test_setting(void) {
     REQUIRE(dl_options_get_all(context, &thing, &copy, &map) == DL_OK);
     char *text;
     REQUIRE(dl_value_to_json(context, &map, &text, NULL) == DL_OK);
-    CHECK_STR(text, "{\"units\":4,\"rate\":0.5,\"use_bias\":true,\"name\":\"abc\",\"padding\":\"valid\",\"strides\":[3,3],"
-                    "\"initializer\":null,\"extras\":[{\"class_name\":\"Zeros\",\"version\":1,\"config\":{}},"
-                    "{\"class_name\":\"Constant\",\"version\":1,\"config\":{\"value\":0.0}}],\"learning_rate\":"
-                    "{\"class_name\":\"Zeros\",\"version\":1,\"config\":{}},\"anything\":{\"a\":[1,\"x\"]},\"shape\":"
-                    "[null,28],\"unit_name\":\"other\"}");
+    CHECK_STR(text,
+              "{\"units\":4,\"rate\":0.5,\"use_bias\":true,\"name\":\"abc\",\"padding\":\"valid\",\"strides\":[3,3],"
+              "\"initializer\":null,\"extras\":[{\"class_name\":\"Zeros\",\"version\":1,\"config\":{}},"
+              "{\"class_name\":\"Constant\",\"version\":1,\"config\":{\"value\":0.0}}],\"learning_rate\":"
+              "{\"class_name\":\"Zeros\",\"version\":1,\"config\":{}},\"anything\":{\"a\":[1,\"x\"]},\"shape\":"
+              "[null,28],\"unit_name\":\"other\"}");
     thing_options again;
     CHECK_EQ_INT(set_thing(text, &again), DL_OK);
     CHECK_EQ_INT(again.learning_rate.which, 1);
@@ -314,9 +317,22 @@ static char *to_json(const char *text) {
 static void test_json_round_trip(void) {
     begin();
     const char *const texts[] = {
-        "null", "true", "-9223372036854775808", "9223372036854775807", "0.1", "1.0", "-0.0", "1e+300", "4.94065645841247e-324",
-        "\"a\\\"b\\\\c\\u0001 \xc3\xa9\"", "[]", "{}", "[1,2.5,\"x\",[null],{\"k\":false}]",
-        "{\"z\":1,\"a\":2,\"m\":{\"y\":[],\"b\":{}}}", "0.30000000000000004", "1.2345678901234568e+17",
+        "null",
+        "true",
+        "-9223372036854775808",
+        "9223372036854775807",
+        "0.1",
+        "1.0",
+        "-0.0",
+        "1e+300",
+        "4.94065645841247e-324",
+        "\"a\\\"b\\\\c\\u0001 \xc3\xa9\"",
+        "[]",
+        "{}",
+        "[1,2.5,\"x\",[null],{\"k\":false}]",
+        "{\"z\":1,\"a\":2,\"m\":{\"y\":[],\"b\":{}}}",
+        "0.30000000000000004",
+        "1.2345678901234568e+17",
     };
     for (int i = 0; i < DL_COUNT(texts); i++) {
         char *text = to_json(texts[i]);
@@ -328,8 +344,9 @@ static void test_json_round_trip(void) {
 
 static void test_json_refused(void) {
     begin();
-    const char *const texts[] = {"", "{", "[1,]", "{\"a\":1,\"a\":2}", "9223372036854775808", "nan", "Infinity",
-                                 "1e999", "\"\xff\"", "[1] 2", "'a'", "\"\\u0000\""};
+    const char *const texts[] = {"",    "{",          "[1,]",  "{\"a\":1,\"a\":2}", "9223372036854775808",
+                                 "nan", "Infinity",   "1e999", "\"\xff\"",          "[1] 2",
+                                 "'a'", "\"\\u0000\""};
     for (int i = 0; i < DL_COUNT(texts); i++) {
         dl_value value;
         CHECK_EQ_INT(dl_value_from_json(context, texts[i], strlen(texts[i]), &value), DL_FORMAT);
@@ -385,8 +402,9 @@ static void test_describe_cuts(void) {
 /* Every allocation of reading and creating fails in turn: an error, and nothing is left behind. */
 static void test_out_of_memory(void) {
     begin();
-    const char *text = "{\"class_name\": \"Thing\", \"config\": {\"units\": 2, \"name\": \"a\", \"extras\": [\"zeros\", "
-                       "\"constant\"], \"learning_rate\": {\"class_name\": \"Constant\", \"config\": {\"value\": 1}}}}";
+    const char *text =
+        "{\"class_name\": \"Thing\", \"config\": {\"units\": 2, \"name\": \"a\", \"extras\": [\"zeros\", "
+        "\"constant\"], \"learning_rate\": {\"class_name\": \"Constant\", \"config\": {\"value\": 1}}}}";
     int failures = 0;
     for (uint64_t nth = 1;; nth++) {
         dl_value map = {.kind = DL_VALUE_NONE}, back = {.kind = DL_VALUE_NONE};

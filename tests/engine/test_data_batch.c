@@ -133,7 +133,8 @@ static void test_gather(void) {
     check_gathered(large, order, 300, 0);
     dl_tensor *view = dl_tensor_view(large, 2, (int64_t[]){300, 40}, (int64_t[]){2000, 50}, 7);
     check_gathered(view, order, 5, 100);
-    dl_tensor *labels = dl_arange(context, DL_INT64, 0, 300, 1), *bytes = dl_full(context, DL_UINT8, 1, (int64_t[]){300}, 3);
+    dl_tensor *labels = dl_arange(context, DL_INT64, 0, 300, 1),
+              *bytes = dl_full(context, DL_UINT8, 1, (int64_t[]){300}, 3);
     check_gathered(labels, order, 0, 32);
     check_gathered(bytes, order, 0, 32);
     dl_tensor *empty_rows = dl_zeros(context, DL_FLOAT32, 2, (int64_t[]){300, 0});

@@ -19,12 +19,12 @@ typedef struct server {
     pthread_t thread;
     atomic_bool ends;
     atomic_int requests;
-    atomic_int ranges;      /* requests with a Range */
-    atomic_bool no_ranges;  /* answers 200 and the whole */
-    atomic_int cut_after;   /* bytes of the body; 0: none is missing */
-    atomic_int code;        /* 0: as it should be */
-    atomic_bool redirects;  /* from /first to /file */
-    atomic_bool wrong;      /* another content */
+    atomic_int ranges;     /* requests with a Range */
+    atomic_bool no_ranges; /* answers 200 and the whole */
+    atomic_int cut_after;  /* bytes of the body; 0: none is missing */
+    atomic_int code;       /* 0: as it should be */
+    atomic_bool redirects; /* from /first to /file */
+    atomic_bool wrong;     /* another content */
 } server;
 
 static dl_context *context;
@@ -44,8 +44,10 @@ static void send_all(int client, const char *bytes, size_t count) {
 
 static void send_body(int client, long first, const char *status) {
     char head[300];
-    int length = snprintf(head, sizeof head, "HTTP/1.1 %s\r\nContent-Length: %ld\r\nContent-Range: bytes %ld-%d/%d\r\n"
-                          "Connection: close\r\n\r\n", status, SIZE - first, first, SIZE - 1, SIZE);
+    int length = snprintf(head, sizeof head,
+                          "HTTP/1.1 %s\r\nContent-Length: %ld\r\nContent-Range: bytes %ld-%d/%d\r\n"
+                          "Connection: close\r\n\r\n",
+                          status, SIZE - first, first, SIZE - 1, SIZE);
     send_all(client, head, (size_t)length);
     int cut = atomic_load(&http.cut_after);
     size_t count = cut ? (size_t)cut : (size_t)(SIZE - first);
@@ -73,7 +75,8 @@ static void answer(int client) {
     }
     char head[200];
     if (atomic_load(&http.redirects) && strncmp(request, "GET /first ", 11) == 0) {
-        snprintf(head, sizeof head, "HTTP/1.1 302 Found\r\nLocation: /file\r\nContent-Length: 0\r\nConnection: close\r\n"
+        snprintf(head, sizeof head,
+                 "HTTP/1.1 302 Found\r\nLocation: /file\r\nContent-Length: 0\r\nConnection: close\r\n"
                  "\r\n");
         send_all(client, head, strlen(head));
     } else if (atomic_load(&http.code)) {
@@ -328,6 +331,7 @@ static void test_progress_and_cancel(void) {
 }
 
 CHECK_MAIN(CHECK_TEST(test_whole), CHECK_TEST(test_folders_are_made), CHECK_TEST(test_redirect),
-           CHECK_TEST(test_cut_off_and_continued), CHECK_TEST(test_server_without_ranges), CHECK_TEST(test_foreign_part),
-           CHECK_TEST(test_complete_part), CHECK_TEST(test_wrong_bytes), CHECK_TEST(test_refused),
-           CHECK_TEST(test_no_server), CHECK_TEST(test_another_process), CHECK_TEST(test_progress_and_cancel))
+           CHECK_TEST(test_cut_off_and_continued), CHECK_TEST(test_server_without_ranges),
+           CHECK_TEST(test_foreign_part), CHECK_TEST(test_complete_part), CHECK_TEST(test_wrong_bytes),
+           CHECK_TEST(test_refused), CHECK_TEST(test_no_server), CHECK_TEST(test_another_process),
+           CHECK_TEST(test_progress_and_cancel))

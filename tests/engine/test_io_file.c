@@ -86,8 +86,10 @@ static int save_past_the_limit(const char *path) {
     char bytes[20000];
     memset(bytes, 'b', sizeof bytes);
     dl_status status = dl_write_file(context, path, bytes, sizeof bytes);
-    return status == DL_IO && strstr(dl_last_error(), "make room, or save elsewhere (what was there before is unchanged)")
-               ? 0 : 1;
+    return status == DL_IO &&
+                   strstr(dl_last_error(), "make room, or save elsewhere (what was there before is unchanged)")
+               ? 0
+               : 1;
 }
 
 static void test_too_large_for_the_limit(void) {
@@ -178,5 +180,5 @@ static void test_digests(void) {
 }
 
 CHECK_MAIN(CHECK_TEST(test_write_and_replace), CHECK_TEST(test_links_are_followed),
-           CHECK_TEST(test_places_that_cannot_be), CHECK_TEST(test_too_large_for_the_limit),
-           CHECK_TEST(test_full_disk), CHECK_TEST(test_out_of_memory), CHECK_TEST(test_digests))
+           CHECK_TEST(test_places_that_cannot_be), CHECK_TEST(test_too_large_for_the_limit), CHECK_TEST(test_full_disk),
+           CHECK_TEST(test_out_of_memory), CHECK_TEST(test_digests))

@@ -64,7 +64,8 @@ static void test_round_trip(void) {
         CHECK_EQ_INT(dl_bundle_put(bundle, dl_dtype_name(dtypes[i]), tensor), DL_OK);
         dl_release(tensor);
     }
-    dl_tensor *scalar = dl_scalar(context, DL_FLOAT32, 2.5), *empty = dl_zeros(context, DL_FLOAT32, 2, (int64_t[]){0, 4});
+    dl_tensor *scalar = dl_scalar(context, DL_FLOAT32, 2.5),
+              *empty = dl_zeros(context, DL_FLOAT32, 2, (int64_t[]){0, 4});
     CHECK_EQ_INT(dl_bundle_put(bundle, "scalar", dl_bundle_get(bundle, "float32")), DL_OK);
     CHECK_EQ_INT(dl_bundle_put(bundle, "scalar", scalar), DL_OK);
     CHECK_EQ_INT(dl_bundle_put(bundle, "empty \xc3\xa9\"", empty), DL_OK);
@@ -180,8 +181,8 @@ static void test_widening_in_chunks(void) {
     begin();
     enum { N = 100000 };
     char header[200];
-    int length = snprintf(header, sizeof header,
-                          "{\"t\":{\"dtype\":\"I16\",\"shape\":[%d],\"data_offsets\":[0,%d]}}", N, 2 * N);
+    int length =
+        snprintf(header, sizeof header, "{\"t\":{\"dtype\":\"I16\",\"shape\":[%d],\"data_offsets\":[0,%d]}}", N, 2 * N);
     char *content = calloc(1, 8 + (size_t)length + 2 * N);
     content[0] = (char)length;
     memcpy(content + 8, header, (size_t)length);
@@ -214,8 +215,10 @@ static void test_refused(void) {
     check_refused("{\"t\":3}", 0, DL_FORMAT, "tensor 't' has no dtype");
     check_refused("{\"t\":{\"dtype\":\"F8_E4M3\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, DL_UNSUPPORTED,
                   "tensor 't' has the dtype 'F8_E4M3', which is not read");
-    check_refused("{\"t\":{\"dtype\":\"U8\",\"shape\":[-1],\"data_offsets\":[0,1]}}", 1, DL_FORMAT, "must have a shape");
-    check_refused("{\"t\":{\"dtype\":\"U8\",\"shape\":[1.0],\"data_offsets\":[0,1]}}", 1, DL_FORMAT, "must have a shape");
+    check_refused("{\"t\":{\"dtype\":\"U8\",\"shape\":[-1],\"data_offsets\":[0,1]}}", 1, DL_FORMAT,
+                  "must have a shape");
+    check_refused("{\"t\":{\"dtype\":\"U8\",\"shape\":[1.0],\"data_offsets\":[0,1]}}", 1, DL_FORMAT,
+                  "must have a shape");
     check_refused("{\"t\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 1, DL_FORMAT,
                   "must have a shape of at most 8 sizes");
     check_refused("{\"t\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,2]}}", 1, DL_FORMAT, "lies outside");
@@ -225,23 +228,28 @@ static void test_refused(void) {
                   "does not fit its dtype and shape");
     check_refused("{\"t\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0, DL_FORMAT,
                   "does not fit its dtype and shape");
-    check_refused("{\"t\":{\"dtype\":\"F32\",\"shape\":[0,4294967296,4294967296],\"data_offsets\":[0,0]}}", 0, DL_FORMAT,
-                  "does not fit its dtype and shape");
+    check_refused("{\"t\":{\"dtype\":\"F32\",\"shape\":[0,4294967296,4294967296],\"data_offsets\":[0,0]}}", 0,
+                  DL_FORMAT, "does not fit its dtype and shape");
     check_refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
-                  "\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}", 3, DL_FORMAT,
-                  "tensor 'b' overlaps another one");
+                  "\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}",
+                  3, DL_FORMAT, "tensor 'b' overlaps another one");
     check_refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
-                  "\"b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[2,3]}}", 3, DL_FORMAT,
-                  "tensor 'b' lies behind a gap");
+                  "\"b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[2,3]}}",
+                  3, DL_FORMAT, "tensor 'b' lies behind a gap");
     check_refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
-                  "\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}", 2, DL_FORMAT, "duplicate");
+                  "\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}",
+                  2, DL_FORMAT, "duplicate");
     dl_bundle *bundle;
     const uint64_t large = UINT64_MAX;
-    CHECK_EQ_INT(dl_load_safetensors(context, file_of("{\"t\":{\"dtype\":\"U64\",\"shape\":[1],\"data_offsets\":[0,8]}}",
-                                                      &large, 8), &bundle), DL_FORMAT);
+    CHECK_EQ_INT(
+        dl_load_safetensors(
+            context, file_of("{\"t\":{\"dtype\":\"U64\",\"shape\":[1],\"data_offsets\":[0,8]}}", &large, 8), &bundle),
+        DL_FORMAT);
     CHECK_CONTAINS(dl_last_error(), "tensor 't' has a value that int64 cannot hold");
-    CHECK_EQ_INT(dl_load_safetensors(context, file_of("{\"t\":{\"dtype\":\"BOOL\",\"shape\":[1],\"data_offsets\":[0,1]}}",
-                                                      "\2", 1), &bundle), DL_FORMAT);
+    CHECK_EQ_INT(
+        dl_load_safetensors(
+            context, file_of("{\"t\":{\"dtype\":\"BOOL\",\"shape\":[1],\"data_offsets\":[0,1]}}", "\2", 1), &bundle),
+        DL_FORMAT);
     CHECK_CONTAINS(dl_last_error(), "neither true nor false");
     files_write(files_path("huge"), "\xff\xff\xff\xff\xff\xff\xff\xff{}", 10);
     CHECK_EQ_INT(dl_load_safetensors(context, files_path("huge"), &bundle), DL_FORMAT);

@@ -1,5 +1,5 @@
-/* JSON from anybody: what is read is written again, and reading that gives the same text; a map that speaks of an object
- * makes it or is refused. */
+/* JSON from anybody: what is read is written again, and reading that gives the same text; a map that speaks of an
+ * object makes it or is refused. */
 #include <stdlib.h>
 #include <string.h>
 
