@@ -178,6 +178,28 @@ static void test_numbers_do_not_raise_the_dtype(void) {
     end();
 }
 
+/* Exponents with a function of their own give what the general one gives, and the same derivative. */
+static void test_powers_with_plain_numbers(void) {
+    begin();
+    dl_tensor *x = dl_empty(context, DL_FLOAT64, SHAPE(5, 4));
+    CHECK(x && dl_uniform_(x, NULL, 0.5, 3) == DL_OK && dl_requires_grad_(x, true) == DL_OK);
+    const double exponents[] = {2, 0.5, -1, 3};
+    for (int i = 0; i < DL_COUNT(exponents); i++) {
+        dl_tensor *plain = dl_pow_number(context, x, exponents[i]);
+        dl_tensor *general = dl_pow(context, x, dl_full(context, DL_FLOAT64, SHAPE(4), exponents[i]));
+        check_same(plain, general, 1e-12);
+        dl_tensor *grad = NULL, *wanted = NULL;
+        CHECK(dl_gradients(dl_sum_all(context, plain), NULL, &x, 1, 0, &grad) == DL_OK);
+        CHECK(dl_gradients(dl_sum_all(context, general), NULL, &x, 1, 0, &wanted) == DL_OK);
+        check_same(grad, wanted, 1e-12);
+    }
+    dl_tensor *exponent = dl_scalar(context, DL_FLOAT64, 2), *grad = NULL;
+    CHECK(dl_requires_grad_(exponent, true) == DL_OK);
+    CHECK(dl_gradients(dl_sum_all(context, dl_pow(context, x, exponent)), NULL, &exponent, 1, 0, &grad) == DL_OK);
+    CHECK_CLOSE(item(grad), item(dl_sum_all(context, dl_mul(context, dl_square(context, x), dl_ln(context, x)))), 1e-9);
+    end();
+}
+
 /* ---- views ----------------------------------------------------------------------------------------------------- */
 
 static void test_views_share_storage(void) {
@@ -376,9 +398,9 @@ static void test_in_place_writes_are_seen_by_the_graph(void) {
 
 CHECK_MAIN(CHECK_TEST(test_messages_name_shapes_and_what_is_right), CHECK_TEST(test_conv_messages),
            CHECK_TEST(test_labels_count_from_one), CHECK_TEST(test_dtypes_are_promoted),
-           CHECK_TEST(test_numbers_do_not_raise_the_dtype), CHECK_TEST(test_views_share_storage),
-           CHECK_TEST(test_slices), CHECK_TEST(test_empty_tensors), CHECK_TEST(test_linear_is_matmul_add_relu),
-           CHECK_TEST(test_conv_relu_maxpool_is_its_composition),
+           CHECK_TEST(test_numbers_do_not_raise_the_dtype), CHECK_TEST(test_powers_with_plain_numbers),
+           CHECK_TEST(test_views_share_storage), CHECK_TEST(test_slices), CHECK_TEST(test_empty_tensors),
+           CHECK_TEST(test_linear_is_matmul_add_relu), CHECK_TEST(test_conv_relu_maxpool_is_its_composition),
            CHECK_TEST(test_cross_entropy_is_log_softmax_and_gather), CHECK_TEST(test_batch_norm_is_its_formula),
            CHECK_TEST(test_dropout_keeps_the_mean_and_repeats_its_mask),
            CHECK_TEST(test_fills_draw_from_their_distributions), CHECK_TEST(test_in_place_writes_are_seen_by_the_graph))
