@@ -220,6 +220,30 @@ static dl_status check_fits(const dl_op *op, const dl_tensor *target, const dl_t
                    op->definition.name, dl_dtype_name(result->dtype), shape, dl_dtype_name(target->dtype), wanted);
 }
 
+/* The target's values before the change, with its place in the graph, so that backward may need them after it. */
+static dl_tensor *before_change(dl_tensor *target) {
+    dl_tensor *copy = dl_tensor_cast(target, target->dtype);
+    if (copy && target->node) {
+        copy->node = target->node;
+        copy->output = target->output;
+        copy->node->references++;
+    }
+    return copy ? dl_scope_add(target->context, copy) : NULL;
+}
+
+/* op on in[], with the copy in the place of the target. */
+static dl_tensor *apply_to_copy(dl_context *context, const dl_op *op, dl_tensor *const *in, int inputs,
+                                const void *options) {
+    dl_tensor **changed = dl_alloc_array(context, (size_t)inputs, sizeof *changed);
+    if (!changed)
+        return NULL;
+    memcpy(changed, in, (size_t)inputs * sizeof *in);
+    changed[0] = before_change(in[0]);
+    dl_tensor *result = changed[0] ? dl_apply1(context, op, changed, inputs, options) : NULL;
+    dl_free(changed);
+    return result;
+}
+
 dl_status dl_apply_inplace(dl_context *context, const dl_op *op, dl_tensor *const *in, int inputs,
                            const void *options) {
     dl_tensor *target = inputs > 0 ? in[0] : NULL;
@@ -228,7 +252,8 @@ dl_status dl_apply_inplace(dl_context *context, const dl_op *op, dl_tensor *cons
     bool recording = wants_gradient(context, op, in, inputs);
     DL_TRY(check_inplace(op, target, recording));
     size_t mark = dl_scope_begin(context);
-    dl_tensor *result = dl_apply1(context, op, in, inputs, options);
+    dl_tensor *result = recording ? apply_to_copy(context, op, in, inputs, options)
+                                  : dl_apply1(context, op, in, inputs, options);
     dl_status status = result ? check_fits(op, target, result) : dl_last_status();
     if (status == DL_OK)
         status = dl_tensor_copy(target, result);

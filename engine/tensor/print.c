@@ -96,8 +96,14 @@ static void visit_range(printer *p, int64_t offset, void *state) {
     r->any = true;
 }
 
+/* Zeros, NaN and infinite values do not widen the columns, as in PyTorch. */
 static void visit_width(printer *p, int64_t offset, void *state) {
     (void)state;
+    if (dl_dtype_is_float(p->tensor->dtype)) {
+        double value = dl_read_real(p->tensor, offset);
+        if (!isfinite(value) || value == 0)
+            return;
+    }
     char text[ELEMENT_TEXT];
     format_element(p, offset, text);
     p->width = DL_MAX(p->width, (int)strlen(text));
@@ -119,7 +125,7 @@ static void print_row(printer *p, int indent, int64_t offset) {
     const dl_tensor *tensor = p->tensor;
     int last = tensor->dims - 1;
     int64_t size = tensor->shape[last];
-    int64_t per_line = DL_MAX((COLUMNS - indent) / (p->width + 2), 1);
+    int64_t per_line = DL_MAX((COLUMNS - last) / (p->width + 2), 1);
     bool cut = p->summarize && size > 2 * EDGE;
     int64_t shown = 0;
     append(p, "[");
