@@ -111,6 +111,37 @@ static void test_team_in_team(void) {
     free(self);
 }
 
+/* Sleeps in its tile, so that the workers meet there on a machine with one processor too. */
+static void meet(void *argument, int64_t tile, int worker) {
+    usleep(500);
+    count_tile(argument, tile, worker);
+    count *self = argument;
+    if (atomic_fetch_add(&self->busy[worker], 1) != 0)
+        atomic_fetch_add(&self->wrong, 1);
+    usleep(500);
+    atomic_fetch_sub(&self->busy[worker], 1);
+}
+
+static dl_status meet_in_team(void *argument) {
+    count *self = argument;
+    for (int i = 0; i < 5; i++)
+        DL_TRY(dl_parallel(self->context, 24, THREADS, meet, self));
+    return DL_OK;
+}
+
+/* No two threads are in a tile under one number. */
+static void test_workers_have_numbers_of_their_own(void) {
+    count *self = calloc(1, sizeof *self);
+    self->context = make(THREADS);
+    self->threads = THREADS;
+    CHECK_EQ_INT(meet_in_team(self), DL_OK);
+    check_counts(self, 24, 5);
+    CHECK_EQ_INT(dl_with_team(self->context, meet_in_team, self), DL_OK);
+    check_counts(self, 24, 5);
+    dl_context_release(self->context);
+    free(self);
+}
+
 static atomic_int team_members;
 
 /* Leaves the other worker time to come, on a busy machine too. */
@@ -442,8 +473,9 @@ static void test_settings_of_the_host(void) {
 }
 
 CHECK_MAIN(CHECK_TEST(test_every_tile_once), CHECK_TEST(test_team), CHECK_TEST(test_team_in_team),
-           CHECK_TEST(test_threads_take_part), CHECK_TEST(test_members_of_a_team_take_part), CHECK_TEST(test_nested),
-           CHECK_TEST(test_in_a_foreign_region), CHECK_TEST(test_denormals), CHECK_TEST(test_rounding_is_the_default),
+           CHECK_TEST(test_workers_have_numbers_of_their_own), CHECK_TEST(test_threads_take_part),
+           CHECK_TEST(test_members_of_a_team_take_part), CHECK_TEST(test_nested), CHECK_TEST(test_in_a_foreign_region),
+           CHECK_TEST(test_denormals), CHECK_TEST(test_rounding_is_the_default),
            CHECK_TEST(test_blas_stays_on_its_thread), CHECK_TEST(test_cancel), CHECK_TEST(test_host_cancels),
            CHECK_TEST(test_two_contexts_in_two_threads), CHECK_TEST(test_forks), CHECK_TEST(test_threads_for),
            CHECK_TEST(test_settings_of_the_host))
