@@ -23,6 +23,9 @@ describe("the operation", function()
     if case.def == "slice" then
       return arguments[1][options.index]
     end
+    if case.def == "gather" or case.def == "index_select" then -- the dimension comes before the index
+      return dlua[case.def](arguments[1], options.dim, arguments[2])
+    end
     options.exact = exact
     if next(options) == nil then
       return dlua[case.def](table.unpack(arguments))
