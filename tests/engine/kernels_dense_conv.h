@@ -4,7 +4,8 @@
 /* Calls body for each term of each sum: output o, weight w, and input i or -1 outside the image. */
 #define EACH_TERM(s)                                                                                                   \
     EACH(n_, (s)->N)                                                                                                   \
-    EACH(p_, (s)->out_h) EACH(q_, (s)->out_w) EACH(k_, (s)->K) EACH(r_, (s)->kernel_h) EACH(t_, (s)->kernel_w)         \
+    EACH(p_, (s)->out_h)                                                                                               \
+    EACH(q_, (s)->out_w) EACH(k_, (s)->K) EACH(r_, (s)->kernel_h) EACH(t_, (s)->kernel_w)                              \
         EACH(c_, (s)->C / (s)->groups)
 #define TERM(s)                                                                                                        \
     int64_t w = ((r_ * (s)->kernel_w + t_) * ((s)->C / (s)->groups) + c_) * (s)->K + k_;                               \
@@ -151,7 +152,7 @@ static const TYPED(conv_case) TYPED(conv_cases)[] = {
     {2, 3, 3, 2, 3, 2, 2, 1, 1, 1, 1, 3, 3, 3, 3, 1},     {2, 4, 4, 3, 4, 2, 2, 3, 3, 1, 1, 0, 0, 0, 0, 1},
     {1, 7, 7, 2, 4, 3, 3, 5, 5, 1, 1, 0, 0, 0, 0, 1},     {3, 20, 22, 20, 36, 3, 3, 1, 1, 1, 1, 0, 0, 0, 0, 1},
     {2, 17, 18, 33, 40, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1}, {1, 19, 16, 64, 64, 3, 3, 1, 1, 1, 1, 2, 0, 0, 2, 1},
-    {5, 6, 7, 24, 16, 3, 3, 1, 1, 1, 1, 0, 1, 1, 0, 1},
+    {2, 7, 8, 75, 75, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 75},  {5, 6, 7, 24, 16, 3, 3, 1, 1, 1, 1, 0, 1, 1, 0, 1},
 };
 
 static void TYPED(test_conv2d_agrees_with_its_naive_twin)(void) {

@@ -21,8 +21,8 @@ typedef struct depthwise {
     int64_t frame_room, expanded_room;
 } depthwise;
 
-static depthwise depthwise_of(const dl_conv2d_sizes *s, const real *x) {
-    depthwise g = {.s = s, .f = frame_of(s, x, NULL), .times = s->K / s->C};
+static depthwise depthwise_of(const dl_conv2d_sizes *s, const real *x, const real *x_gate) {
+    depthwise g = {.s = s, .f = frame_of(s, x, x_gate), .times = s->K / s->C};
     g.row = g.f.row * g.times;
     int64_t band_rows = DL_MIN(s->out_h, DL_MAX(1, 4 * CONV_TILE_PIXELS / s->out_w));
     g.bands = conv_up(s->out_h, band_rows);
@@ -45,7 +45,7 @@ static const real *depthwise_rows(const depthwise *g, real *room, int64_t n, int
     return to;
 }
 
-/* to += a * b, or to = bias where there is no sum yet. */
+/* to += a * b */
 static void multiply_add(real *restrict to, const real *restrict a, const real *restrict b, int64_t count) {
     for (int64_t i = 0; i < count; i++)
         to[i] += a[i] * b[i];
@@ -57,15 +57,47 @@ static inline int64_t depthwise_at(const depthwise *g, int64_t i, int64_t q, int
     return (i * s->stride_h + r * s->dilation_h) * g->row + (q * s->stride_w + t * s->dilation_w) * s->K;
 }
 
-static void depthwise_pixel(const depthwise *g, real *y, const real *x, int64_t i, int64_t q) {
+/* depthwise_NV: NV vectors of filters of one output pixel, from k on; x is its first tap. */
+#define DEPTHWISE(NV)                                                                                                  \
+    static void depthwise_##NV(const depthwise *g, real *y, const real *x, int64_t k) {                                \
+        const dl_conv2d_sizes *s = g->s;                                                                               \
+        const int64_t K = s->K, row = s->dilation_h * g->row, column = s->dilation_w * K;                              \
+        const real *w = g->weights + k;                                                                                \
+        vector sum[NV] = {{0}};                                                                                        \
+        for (int64_t r = 0; r < s->kernel_h; r++) {                                                                    \
+            const real *at = x + r * row + k;                                                                          \
+            for (int64_t t = 0; t < s->kernel_w; t++, at += column, w += K) {                                          \
+                DL_UNROLL(4) for (int j = 0; j < NV; j++) {                                                            \
+                    sum[j] += TYPED(dl_load)(at + j * LANES) * TYPED(dl_load)(w + j * LANES);                          \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        DL_UNROLL(4) for (int j = 0; j < NV; j++) {                                                                    \
+            vector v = g->bias ? sum[j] + TYPED(dl_load)(g->bias + k + j * LANES) : sum[j];                            \
+            TYPED(dl_store)(y + k + j * LANES, g->relu ? relu_vector(v) : v);                                          \
+        }                                                                                                              \
+    }
+DEPTHWISE(1)
+DEPTHWISE(4)
+
+/* One filter of one output pixel, where no whole vector is left. */
+static void depthwise_filter(const depthwise *g, real *y, const real *x, int64_t k) {
     const dl_conv2d_sizes *s = g->s;
-    memset(y, 0, (size_t)s->K * sizeof(real));
+    real sum = 0;
     for (int64_t tap = 0; tap < s->kernel_h * s->kernel_w; tap++)
-        multiply_add(y, x + depthwise_at(g, i, q, tap / s->kernel_w, tap % s->kernel_w), g->weights + tap * s->K, s->K);
-    for (int64_t k = 0; k < s->K && g->bias; k++)
-        y[k] += g->bias[k];
-    for (int64_t k = 0; k < s->K && g->relu; k++)
-        y[k] = y[k] < 0 ? 0 : y[k];
+        sum += x[depthwise_at(g, 0, 0, tap / s->kernel_w, tap % s->kernel_w) + k] * g->weights[tap * s->K + k];
+    sum = g->bias ? sum + g->bias[k] : sum;
+    y[k] = g->relu && sum < 0 ? 0 : sum;
+}
+
+static void depthwise_pixel(const depthwise *g, real *y, const real *x) {
+    int64_t K = g->s->K, k = 0;
+    for (; k + 4 * LANES <= K; k += 4 * LANES)
+        depthwise_4(g, y, x, k);
+    for (; k + LANES <= K; k += LANES)
+        depthwise_1(g, y, x, k);
+    for (; k < K; k++)
+        depthwise_filter(g, y, x, k);
 }
 
 static void depthwise_tile(void *argument, int64_t unit, int worker) {
@@ -77,33 +109,55 @@ static void depthwise_tile(void *argument, int64_t unit, int worker) {
     const real *x = depthwise_rows(g, room, n, first * s->stride_h, rows_reached(s, rows));
     for (int64_t i = 0; i < rows; i++)
         for (int64_t q = 0; q < s->out_w; q++)
-            depthwise_pixel(g, g->y + ((n * s->out_h + first + i) * s->out_w + q) * s->K, x, i, q);
+            depthwise_pixel(g, g->y + ((n * s->out_h + first + i) * s->out_w + q) * s->K,
+                            x + depthwise_at(g, i, q, 0, 0));
 }
 
 static int depthwise_threads(const dl_context *context, const dl_conv2d_sizes *s) {
     return dl_threads_for(context, conv_work(s) / LANES);
 }
 
+static dl_status depthwise_run(dl_context *context, depthwise *g) {
+    int threads = depthwise_threads(context, g->s);
+    g->room = dl_alloc_array(context, (size_t)(threads * (g->frame_room + g->expanded_room)), sizeof(real));
+    if (!g->room)
+        return DL_MEMORY;
+    dl_status status = dl_parallel(context, g->units, threads, depthwise_tile, g);
+    dl_free(g->room);
+    return status;
+}
+
 static dl_status depthwise_forward(dl_context *context, real *y, const real *x, const real *weights, const real *bias,
                                    const dl_conv2d_sizes *s, bool relu) {
-    depthwise g = depthwise_of(s, x);
+    depthwise g = depthwise_of(s, x, NULL);
     g.y = y;
     g.weights = weights;
     g.bias = bias;
     g.relu = relu;
-    int threads = depthwise_threads(context, s);
-    g.room = dl_alloc_array(context, (size_t)(threads * (g.frame_room + g.expanded_room)), sizeof(real));
-    if (!g.room)
-        return DL_MEMORY;
-    dl_status status = dl_parallel(context, g.units, threads, depthwise_tile, &g);
-    dl_free(g.room);
-    return status;
+    return depthwise_run(context, &g);
 }
 
 /* ---- gradient to the input -----------------------------------------------------------------------------------------
  * */
 
-/* grad_x (H, W, C) of one image from the expanded frame. */
+/* With stride 1 and one filter for each channel: the same convolution over grad_y, taps flipped. */
+static dl_status depthwise_flipped(dl_context *context, real *grad_x, const real *weights, const real *grad_y,
+                                   const real *gate, const dl_conv2d_sizes *e) {
+    int64_t taps = e->kernel_h * e->kernel_w;
+    depthwise g = depthwise_of(e, grad_y, gate);
+    real *flipped = dl_alloc_array(context, (size_t)(taps * e->K), sizeof(real));
+    if (!flipped)
+        return DL_MEMORY;
+    for (int64_t tap = 0; tap < taps; tap++)
+        memcpy(flipped + tap * e->K, weights + (taps - 1 - tap) * e->K, (size_t)e->K * sizeof(real));
+    g.y = grad_x;
+    g.weights = flipped;
+    dl_status status = depthwise_run(context, &g);
+    dl_free(flipped);
+    return status;
+}
+
+/* Else every output is spread over the cells that it read; grad_x (H, W, C) of one image from the expanded frame. */
 static void depthwise_crop(const depthwise *g, const real *from, int64_t n) {
     const frame *f = &g->f;
     for (int64_t cell = 0; cell < f->H * f->W; cell++) {
@@ -137,7 +191,10 @@ static void depthwise_spread(void *argument, int64_t n, int worker) {
 
 static dl_status depthwise_backward_input(dl_context *context, real *grad_x, const real *weights, const real *grad_y,
                                           const real *gate, const dl_conv2d_sizes *s) {
-    depthwise g = depthwise_of(s, NULL);
+    dl_conv2d_sizes e = exchanged_sizes(s);
+    if (s->stride_h == 1 && s->stride_w == 1 && s->K == s->C && e.pad_top >= 0 && e.pad_left >= 0)
+        return depthwise_flipped(context, grad_x, weights, grad_y, gate, &e);
+    depthwise g = depthwise_of(s, NULL, NULL);
     g.row = g.f.width * s->K;
     g.grad_x = grad_x;
     g.weights = weights;
@@ -185,7 +242,7 @@ static void depthwise_gradient_tile(void *argument, int64_t chunk, int worker) {
 
 static dl_status depthwise_backward_weights(dl_context *context, real *grad_weights, real *grad_bias, const real *x,
                                             const real *grad_y, const real *gate, const dl_conv2d_sizes *s) {
-    depthwise g = depthwise_of(s, x);
+    depthwise g = depthwise_of(s, x, NULL);
     g.grad_y = grad_y;
     g.gate = gate;
     g.chunks = DL_MIN(g.units, CONV_CHUNKS);
