@@ -71,7 +71,7 @@ void dl_stream_words(const dl_stream *stream, uint64_t position, uint32_t out[4]
 /* ---- what the tensor layer keeps in a context ------------------------------------------------------------------ */
 
 /* Slots of the context for upper layers; what is not NULL is freed by its own function when the context goes. */
-typedef enum dl_slot { DL_SLOT_SCOPES, DL_SLOT_CUSTOM, DL_SLOT_NAMES, DL_SLOT_COUNT } dl_slot;
+typedef enum dl_slot { DL_SLOT_SCOPES, DL_SLOT_CUSTOM, DL_SLOT_NN, DL_SLOT_COUNT } dl_slot;
 void **dl_context_slot(dl_context *context, dl_slot slot, void (*free_slot)(void *value));
 
 #endif

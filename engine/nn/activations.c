@@ -5,7 +5,7 @@
 
 #include "nn/families.h"
 
-/* ---- calling ------------------------------------------------------------------------------------------------------ */
+/* ---- calling ----------------------------------------------------------------------------------------------------- */
 
 /* Copies the value of a field of the activation (a number or a boolean) into the operation's options. */
 static void pass_option(const dl_object *activation, const dl_field *to, char *options) {
@@ -69,7 +69,7 @@ bool dl_activation_is_relu(const dl_object *activation) {
            is_plain_relu(DL_OPTIONS(activation, dl_relu_activation_options));
 }
 
-/* ---- those that are not one operation ------------------------------------------------------------------------------ */
+/* ---- those that are not one operation ---------------------------------------------------------------------------- */
 
 static dl_tensor *call_linear(const dl_object *activation, dl_tensor *x) {
     (void)activation;
@@ -111,7 +111,7 @@ CALL_ALONG_AXIS(log_softmax)
 CALL_ALONG_AXIS(sparsemax)
 CALL_ALONG_AXIS(glu)
 
-/* ---- definitions --------------------------------------------------------------------------------------------------- */
+/* ---- definitions ------------------------------------------------------------------------------------------------- */
 
 static const dl_field no_fields[] = {DL_END};
 

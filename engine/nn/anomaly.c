@@ -45,7 +45,7 @@ void dl_anomaly_free(dl_anomaly *anomaly) {
     dl_free(anomaly);
 }
 
-/* ---- dying relu ---------------------------------------------------------------------------------------------------- */
+/* ---- dying relu -------------------------------------------------------------------------------------------------- */
 
 static bool ends_in_relu(const dl_layer *layer) {
     return layer->object.definition == &dl_layer_relu.definition || dl_activation_is_relu(dl_activation_of(layer));
@@ -125,7 +125,7 @@ void dl_anomaly_report(dl_anomaly *anomaly) {
     anomaly->exploded = 0;
 }
 
-/* ---- gradients ----------------------------------------------------------------------------------------------------- */
+/* ---- gradients --------------------------------------------------------------------------------------------------- */
 
 static dl_status norm_of(const dl_tensor *tensor, double *norm) {
     double sum = 0;

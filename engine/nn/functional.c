@@ -7,7 +7,7 @@
 
 #include "nn/symbol.h"
 
-/* ---- from the options to the graph ---------------------------------------------------------------------------------- */
+/* ---- from the options to the graph ------------------------------------------------------------------------------- */
 
 static dl_status fail_graph(const char *what) {
     return dl_fail(DL_FORMAT, "Functional: %s; nodes are lists {layer, {{node, output}, ...}} counted from 0", what);
@@ -163,7 +163,7 @@ static dl_status init(dl_layer *model) {
     return DL_OK;
 }
 
-/* ---- from symbols to the options ------------------------------------------------------------------------------------ */
+/* ---- from symbols to the options --------------------------------------------------------------------------------- */
 
 typedef struct visit {
     dl_symbol_call *call;
@@ -264,8 +264,9 @@ static dl_status trace_graph(trace *t, dl_symbol *const *inputs, int input_count
                              int output_count) {
     for (int i = 0; i < input_count; i++) {
         if (inputs[i]->call->inputs > 0)
-            return dl_fail(DL_INVALID, "input %d of the model is the output of layer '%s'; a model's inputs are made by "
-                           "Input", i + 1, inputs[i]->call->layer->name);
+            return dl_fail(DL_INVALID,
+                           "input %d of the model is the output of layer '%s'; a model's inputs are made by Input",
+                           i + 1, inputs[i]->call->layer->name);
         if (inputs[i]->call->seen)
             return dl_fail(DL_INVALID, "input %d of the model is listed twice", i + 1);
         DL_TRY(place_call(t, inputs[i]->call));
@@ -309,20 +310,7 @@ dl_status dl_model_functional(dl_context *context, const char *name, dl_symbol *
     return status;
 }
 
-/* ---- the layer ----------------------------------------------------------------------------------------------------- */
-
-static dl_status infer(const dl_layer *model, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
-    return dl_graph_infer(model->state, in, inputs, out, outputs);
-}
-
-static dl_status call_functional(dl_layer *model, dl_layer_call *call) {
-    return dl_graph_run(model->state, call);
-}
-
-static void finalize(dl_layer *model) {
-    dl_graph_free(model->state);
-    model->state = NULL;
-}
+/* ---- the layer --------------------------------------------------------------------------------------------------- */
 
 static const dl_field fields[] = {
     DL_OBJECTS(dl_functional_options, layers, &dl_layer_family, DL_REQUIRED, "the layers that are called"),
@@ -338,4 +326,5 @@ const dl_layer_def dl_layer_functional = {
                    .shapes = "as its inputs -> as its outputs", .fields = fields,
                    .options_size = sizeof(dl_functional_options)},
     .minimum_inputs = 1, .maximum_inputs = 0,
-    .init = init, .infer = infer, .call = call_functional, .finalize = finalize, .flags = DL_LAYER_ANY_DTYPE};
+    .init = init, .infer = dl_graph_infer, .call = dl_graph_run, .finalize = dl_graph_finalize,
+    .flags = DL_LAYER_ANY_DTYPE};

@@ -4,7 +4,7 @@
 #include "kernels/kernels.h"
 #include "nn/nn.h"
 
-/* ---- Conv2D (3x3, stride 1, valid, relu), then MaxPooling2D (2x2) --------------------------------------------------- */
+/* ---- Conv2D (3x3, stride 1, valid, relu), then MaxPooling2D (2x2) ------------------------------------------------ */
 
 static bool both_are(const dl_ints *ints, int64_t value) {
     return ints->at[0] == value && ints->at[1] == value;
@@ -42,7 +42,7 @@ static dl_status conv_pool_call(dl_layer *first, dl_layer *second, dl_layer_call
                                                        first->weights[1].value));
 }
 
-/* ---- the table ----------------------------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 
 static const dl_fusion fusions[] = {
     {"conv2d_relu_maxpool", conv_pool_matches, conv_pool_call},

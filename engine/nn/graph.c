@@ -8,7 +8,7 @@
 
 #include "nn/nn.h"
 
-/* ---- making -------------------------------------------------------------------------------------------------------- */
+/* ---- making ------------------------------------------------------------------------------------------------------ */
 
 dl_status dl_graph_create(dl_context *context, dl_graph **out) {
     *out = dl_alloc_zeroed(context, sizeof **out);
@@ -32,6 +32,11 @@ void dl_graph_free(dl_graph *graph) {
     dl_free(graph->in_specs);
     dl_free(graph->specs);
     dl_free(graph);
+}
+
+void dl_graph_finalize(dl_layer *model) {
+    dl_graph_free(model->state);
+    model->state = NULL;
 }
 
 static dl_status add_value(dl_graph *graph, int node, const dl_spec *spec) {
@@ -100,7 +105,7 @@ dl_status dl_graph_call(dl_graph *graph, dl_layer *layer, const int *in, int inp
     return add_node(graph, layer, in, inputs, out, outputs);
 }
 
-/* ---- planning ------------------------------------------------------------------------------------------------------ */
+/* ---- planning ---------------------------------------------------------------------------------------------------- */
 
 static void count_users(dl_graph *graph) {
     for (int v = 0; v < graph->value_count; v++)
@@ -156,7 +161,7 @@ dl_status dl_graph_finish(dl_graph *graph, const int *inputs, int input_count, c
     return DL_OK;
 }
 
-/* ---- shapes -------------------------------------------------------------------------------------------------------- */
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
 /* The data must have the dtype, rank and sizes that the input was declared with. */
 static dl_status check_input(const dl_graph *graph, int k, const dl_spec *got) {
@@ -174,7 +179,8 @@ static dl_status check_input(const dl_graph *graph, int k, const dl_spec *got) {
     return DL_OK;
 }
 
-dl_status dl_graph_infer(dl_graph *graph, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
+dl_status dl_graph_infer(const dl_layer *model, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
+    dl_graph *graph = model->state;
     if (inputs != graph->input_count)
         return dl_fail(DL_INVALID, "the model takes %d input%s, got %d", graph->input_count,
                        graph->input_count == 1 ? "" : "s", inputs);
@@ -197,7 +203,7 @@ dl_status dl_graph_infer(dl_graph *graph, const dl_spec *in, int inputs, dl_spec
     return DL_OK;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 
 static void drop_value(dl_graph_value *value) {
     dl_release(value->tensor);
@@ -270,7 +276,8 @@ static dl_status run_nodes(dl_graph *graph, dl_layer_call *call) {
     return DL_OK;
 }
 
-dl_status dl_graph_run(dl_graph *graph, dl_layer_call *call) {
+dl_status dl_graph_run(dl_layer *model, dl_layer_call *call) {
+    dl_graph *graph = model->state;
     begin_values(graph, call);
     dl_status status = run_nodes(graph, call);
     for (int i = 0; status == DL_OK && i < graph->output_count; i++) {

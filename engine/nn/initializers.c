@@ -19,7 +19,7 @@ static dl_stream *choose_stream(int64_t seed, dl_stream *own, dl_stream *layer) 
     return own;
 }
 
-/* ---- constants ----------------------------------------------------------------------------------------------------- */
+/* ---- constants --------------------------------------------------------------------------------------------------- */
 
 static dl_status fill_zeros(const dl_object *initializer, dl_stream *stream, dl_tensor *tensor) {
     (void)initializer;
@@ -58,7 +58,7 @@ static dl_status fill_identity(const dl_object *initializer, dl_stream *stream, 
     return DL_OK;
 }
 
-/* ---- plain distributions ------------------------------------------------------------------------------------------- */
+/* ---- plain distributions ----------------------------------------------------------------------------------------- */
 
 static dl_status fill_random_normal(const dl_object *initializer, dl_stream *stream, dl_tensor *tensor) {
     const dl_random_normal_options *options = DL_OPTIONS(initializer, dl_random_normal_options);
@@ -78,7 +78,7 @@ static dl_status fill_random_uniform(const dl_object *initializer, dl_stream *st
     return dl_uniform_(tensor, choose_stream(options->seed, &own, stream), options->minval, options->maxval);
 }
 
-/* ---- variance scaling ---------------------------------------------------------------------------------------------- */
+/* ---- variance scaling -------------------------------------------------------------------------------------------- */
 
 /* Inputs and outputs of one unit: for kernels (..., in, out) both times the size of the window. */
 static void compute_fans(const dl_tensor *tensor, double *fan_in, double *fan_out) {
@@ -115,7 +115,7 @@ static dl_status fill_variance_scaling(const dl_object *initializer, dl_stream *
     return scale_variance(tensor, stream, options->seed, options->scale, options->mode, options->distribution);
 }
 
-/* ---- orthogonal ---------------------------------------------------------------------------------------------------- */
+/* ---- orthogonal -------------------------------------------------------------------------------------------------- */
 
 /* Makes the `count` vectors of `length` numbers orthonormal, one after the other (Gram and Schmidt, each twice, which
  * is as exact as Householder's way: Giraud et al. 2005). The result is QR's Q with a positive diagonal of R. */
@@ -139,8 +139,8 @@ static void orthonormalize(double *vectors, int64_t count, int64_t length) {
     }
 }
 
-/* The tensor is the matrix (product of the other dimensions, last dimension); its columns become orthogonal, or its rows
- * if it is wide. */
+/* The tensor is the matrix (product of the other dimensions, last dimension); its columns become orthogonal, or its
+ * rows if it is wide. */
 static dl_status fill_orthogonal(const dl_object *initializer, dl_stream *stream, dl_tensor *tensor) {
     const dl_gain_initializer_options *options = DL_OPTIONS(initializer, dl_gain_initializer_options);
     if (tensor->dims < 2)
@@ -170,7 +170,7 @@ static dl_status fill_orthogonal(const dl_object *initializer, dl_stream *stream
     return status;
 }
 
-/* ---- definitions --------------------------------------------------------------------------------------------------- */
+/* ---- definitions ------------------------------------------------------------------------------------------------- */
 
 static const dl_field no_fields[] = {DL_END};
 static const char seed_help[] = "the same numbers each time; none: drawn anew from the layer's stream";

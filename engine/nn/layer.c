@@ -2,87 +2,10 @@
  *
  * Always true: a layer's weights are contiguous tensors of its dtype that no scope owns; a built layer keeps its weight
  * tensors for its life (new values are written into them). */
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "nn/families.h"
-
-/* ---- names ------------------------------------------------------------------------------------------------------- */
-
-typedef struct name_count {
-    char *prefix;
-    int64_t count;
-} name_count;
-
-/* How many names of each prefix a context has given. */
-typedef struct name_table {
-    int count, capacity;
-    name_count *entries;
-} name_table;
-
-static void free_names(void *value) {
-    name_table *table = value;
-    if (!table)
-        return;
-    for (int i = 0; i < table->count; i++)
-        dl_free(table->entries[i].prefix);
-    dl_free(table->entries);
-    dl_free(table);
-}
-
-/* Keras's snake case: "MaxPooling2D" is "max_pooling2d", "LeakyReLU" is "leaky_re_lu". */
-static void snake_case(const char *class_name, char *text, size_t size) {
-    size_t length = 0;
-    for (size_t i = 0; class_name[i] && length + 2 < size; i++) {
-        char c = class_name[i];
-        bool word = i > 0 && isupper((unsigned char)c) &&
-                    (islower((unsigned char)class_name[i - 1]) || islower((unsigned char)class_name[i + 1]));
-        if (word)
-            text[length++] = '_';
-        text[length++] = (char)tolower((unsigned char)c);
-    }
-    text[length] = '\0';
-}
-
-static name_count *find_prefix(dl_context *context, const char *prefix) {
-    void **slot = dl_context_slot(context, DL_SLOT_NAMES, free_names);
-    if (!slot)
-        return NULL;
-    if (!*slot)
-        *slot = dl_alloc_zeroed(context, sizeof(name_table));
-    name_table *table = *slot;
-    if (!table)
-        return NULL;
-    for (int i = 0; i < table->count; i++)
-        if (strcmp(table->entries[i].prefix, prefix) == 0)
-            return &table->entries[i];
-    if (dl_grow(context, &table->entries, table->count, &table->capacity, sizeof *table->entries) != DL_OK)
-        return NULL;
-    char *copy = dl_strdup(context, prefix);
-    if (!copy)
-        return NULL;
-    name_count *entry = &table->entries[table->count++];
-    *entry = (name_count){copy, 0};
-    return entry;
-}
-
-char *dl_unique_name(dl_context *context, const char *class_name) {
-    char prefix[96];
-    char text[128];
-    snake_case(class_name, prefix, sizeof prefix);
-    name_count *entry = find_prefix(context, prefix);
-    if (!entry)
-        return NULL;
-    if (entry->count == 0)
-        snprintf(text, sizeof text, "%s", prefix);
-    else
-        snprintf(text, sizeof text, "%s_%lld", prefix, (long long)entry->count);
-    char *name = dl_strdup(context, text);
-    if (name)
-        entry->count++;
-    return name;
-}
 
 /* ---- begin and end ----------------------------------------------------------------------------------------------- */
 
@@ -163,10 +86,14 @@ dl_status dl_layer_add_weight(dl_layer *layer, const char *name, int dims, const
     dl_weight *weight = &weights[layer->weight_count];
     *weight = (dl_weight){.trainable = trainable};
     layer->weight_count++;
-    weight->name = dl_strdup(context, name);
-    weight->value = weight->name ? dl_tensor_new(context, layer->dtype, dims, shape) : NULL;
-    dl_status status = weight->value ? DL_OK : dl_last_status();
-    if (status == DL_OK)
+    bool loading;
+    dl_status status = dl_loading_take(context, dims, shape, &loading);
+    if (status == DL_OK) {
+        weight->name = dl_strdup(context, name);
+        weight->value = weight->name ? dl_tensor_new(context, layer->dtype, dims, shape) : NULL;
+        status = weight->value ? DL_OK : dl_last_status();
+    }
+    if (status == DL_OK && !loading)
         status = dl_initialize(initializer, &layer->initial, weight->value);
     if (status == DL_OK && trainable && layer->trainable)
         status = dl_requires_grad_(weight->value, true);

@@ -8,7 +8,7 @@
                    .shapes = "any shape -> the same", .fields = fields_, .options_size = sizeof(type)},                \
     .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 1
 
-/* ---- Activation ---------------------------------------------------------------------------------------------------- */
+/* ---- Activation -------------------------------------------------------------------------------------------------- */
 
 static dl_status call_any(dl_layer *layer, dl_layer_call *call) {
     dl_object *activation = DL_OPTIONS(layer, dl_activation_layer_options)->activation;
@@ -42,7 +42,7 @@ const dl_layer_def dl_layer_activation = {
                      "activation(x)"),
     .infer = infer_any, .call = call_any};
 
-/* ---- ReLU and its relatives ---------------------------------------------------------------------------------------- */
+/* ---- ReLU and its relatives -------------------------------------------------------------------------------------- */
 
 static dl_status call_relu(dl_layer *layer, dl_layer_call *call) {
     const dl_relu_layer_options *options = DL_OPTIONS(layer, dl_relu_layer_options);
@@ -88,7 +88,7 @@ const dl_layer_def dl_layer_elu = {
                      "x if x > 0, else alpha * (e^x - 1)"),
     .call = call_elu};
 
-/* ---- PReLU --------------------------------------------------------------------------------------------------------- */
+/* ---- PReLU ------------------------------------------------------------------------------------------------------- */
 
 static dl_status build_prelu(dl_layer *layer, const dl_spec *in, int inputs) {
     (void)inputs;
@@ -144,7 +144,7 @@ const dl_layer_def dl_layer_prelu = {
                      "max(x, 0) - alpha * max(-x, 0)"),
     .build = build_prelu, .infer = infer_prelu, .call = call_prelu};
 
-/* ---- Softmax ------------------------------------------------------------------------------------------------------- */
+/* ---- Softmax ----------------------------------------------------------------------------------------------------- */
 
 /* The layer keeps the activation softmax with its axis, so that losses find the logits behind it. */
 static dl_status init_softmax(dl_layer *layer) {

@@ -101,7 +101,7 @@ static const dl_field fields[] = {
 
 const dl_layer_def dl_layer_batch_normalization = {
     .definition = {.name = "BatchNormalization", .version = 1,
-                   .help = "Normalizes each feature: by the batch's mean and variance in training, by moving ones else.",
+                   .help = "Normalizes each feature, in training by the batch's statistics, else by moving ones.",
                    .formula = "gamma * (x - mean) / sqrt(variance + epsilon) + beta",
                    .source = "Ioffe and Szegedy 2015", .shapes = "any shape -> the same", .fields = fields,
                    .options_size = sizeof(TYPE)},

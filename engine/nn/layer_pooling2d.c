@@ -1,7 +1,7 @@
 /* nn/layer_pooling2d.c: pooling of images (N, H, W, C), over windows and over the whole image. */
 #include "nn/nn.h"
 
-/* ---- windows ------------------------------------------------------------------------------------------------------- */
+/* ---- windows ----------------------------------------------------------------------------------------------------- */
 
 static dl_status pooling_init(dl_layer *layer) {
     return dl_check_data_format(dl_layer_class(layer), DL_OPTIONS(layer, dl_pooling2d_options)->data_format);
@@ -75,7 +75,7 @@ DEFINE_POOLING(max_pooling2d, "MaxPooling2D", "MaxPool2D", max_fields, call_max,
 DEFINE_POOLING(average_pooling2d, "AveragePooling2D", "AvgPool2D", average_fields, call_average,
                "The mean of each window; padding is not counted.")
 
-/* ---- the whole image ----------------------------------------------------------------------------------------------- */
+/* ---- the whole image --------------------------------------------------------------------------------------------- */
 
 static const int64_t image_dims[2] = {1, 2};
 

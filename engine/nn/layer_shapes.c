@@ -20,7 +20,7 @@ static dl_status return_reshaped(dl_layer *layer, dl_layer_call *call) {
     return dl_call_return(call, dl_reshape(call->context, call->in[0], out.dims, out.shape));
 }
 
-/* ---- Flatten ------------------------------------------------------------------------------------------------------- */
+/* ---- Flatten ----------------------------------------------------------------------------------------------------- */
 
 static dl_status flatten_init(dl_layer *layer) {
     return dl_check_data_format("Flatten", DL_OPTIONS(layer, dl_flatten_layer_options)->data_format);
@@ -47,7 +47,7 @@ const dl_layer_def dl_layer_flatten = {
     .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 1,
     .init = flatten_init, .infer = flatten_infer, .call = return_reshaped, .flags = DL_LAYER_ANY_DTYPE};
 
-/* ---- Reshape ------------------------------------------------------------------------------------------------------- */
+/* ---- Reshape ----------------------------------------------------------------------------------------------------- */
 
 static dl_status reshape_init(dl_layer *layer) {
     const dl_ints *target = &DL_OPTIONS(layer, dl_reshape_layer_options)->target_shape;

@@ -29,7 +29,7 @@ dl_status dl_check_same_shape(const char *what, const dl_tensor *target, const d
                    dl_tensor_text(prediction).at, dl_tensor_text(target).at);
 }
 
-/* ---- reduction ----------------------------------------------------------------------------------------------------- */
+/* ---- reduction --------------------------------------------------------------------------------------------------- */
 
 /* The mask as weights; with a mean over the batch the valid samples count for the masked ones too. */
 static dl_tensor *mask_weights(dl_tensor *mask, dl_dtype dtype, int reduction) {

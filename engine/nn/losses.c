@@ -2,7 +2,7 @@
  * classes. After a softmax or sigmoid the cross-entropies use the logits behind it. */
 #include "nn/nn.h"
 
-/* ---- regression ---------------------------------------------------------------------------------------------------- */
+/* ---- regression -------------------------------------------------------------------------------------------------- */
 
 /* Casts the target and lets ranks and shapes match; 0-dimensional predictions are refused. */
 static dl_status match(const dl_object *loss, dl_tensor **target, dl_tensor **prediction) {
@@ -47,7 +47,7 @@ static dl_tensor *call_huber(const dl_object *loss, dl_tensor *target, dl_tensor
     return mean_along(dl_huber_loss(prediction->context, prediction, target, delta, DL_REDUCTION_NONE), -1);
 }
 
-/* ---- cross-entropies ----------------------------------------------------------------------------------------------- */
+/* ---- cross-entropies --------------------------------------------------------------------------------------------- */
 
 /* What to compute the loss from: the logits behind the prediction if `activation` made it from them. */
 static dl_tensor *scores_of(dl_tensor *prediction, const dl_activation_def *activation, bool *from_logits) {
@@ -151,7 +151,7 @@ static dl_tensor *call_sparse_categorical_crossentropy(const dl_object *loss, dl
     return dl_softmax_cross_entropy(context, scores, labels, &fused);
 }
 
-/* ---- definitions --------------------------------------------------------------------------------------------------- */
+/* ---- definitions ------------------------------------------------------------------------------------------------- */
 
 #define REDUCTION(type)                                                                                                \
     { .name = "reduction", .kind = DL_FIELD_ENUM, .offset = offsetof(type, loss.reduction),                            \

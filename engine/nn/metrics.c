@@ -4,7 +4,7 @@
 
 #include "nn/nn.h"
 
-/* ---- means --------------------------------------------------------------------------------------------------------- */
+/* ---- means ------------------------------------------------------------------------------------------------------- */
 
 static int64_t mean_size(const dl_object *metric) {
     (void)metric;
@@ -24,7 +24,7 @@ static dl_status add_sum(dl_tensor *values, double scale, double *sum) {
     return DL_OK;
 }
 
-/* Adds the values (N, ...) as Keras does: each sample's value is the mean over its other dimensions, times its weight. */
+/* Adds the values (N, ...) as Keras does: a sample's value is the mean over its other dimensions, times its weight. */
 static dl_status add_mean(dl_tensor *values, dl_tensor *weights, double *sums) {
     if (!values)
         return dl_last_status();
@@ -63,7 +63,7 @@ static dl_status add_mean_of_values(const dl_object *metric, dl_tensor *target, 
     return add_mean(prediction, weights, sums);
 }
 
-/* ---- accuracies ---------------------------------------------------------------------------------------------------- */
+/* ---- accuracies -------------------------------------------------------------------------------------------------- */
 
 static dl_status add_accuracy(const dl_object *metric, dl_tensor *target, dl_tensor *prediction, dl_tensor *weights,
                               double *sums) {
@@ -160,7 +160,7 @@ static dl_status add_categorical_top_k(const dl_object *metric, dl_tensor *targe
     return labels ? add_top_k(metric, labels, prediction, weights, sums) : dl_last_status();
 }
 
-/* ---- means of losses ----------------------------------------------------------------------------------------------- */
+/* ---- means of losses --------------------------------------------------------------------------------------------- */
 
 /* The loss's own options, filled from the metric's, are on the stack: nothing is allocated for them. */
 static dl_status add_loss(const dl_loss_def *definition, const dl_object *metric, void *options, dl_tensor *target,
@@ -209,7 +209,7 @@ static dl_status add_binary_crossentropy(const dl_object *metric, dl_tensor *tar
     return add_loss(&dl_loss_binary_crossentropy, metric, &options, target, prediction, weights, sums);
 }
 
-/* ---- definitions --------------------------------------------------------------------------------------------------- */
+/* ---- definitions ------------------------------------------------------------------------------------------------- */
 
 #define NAME(type, default_name)                                                                                       \
     { .name = "name", .kind = DL_FIELD_STRING, .offset = offsetof(type, metric.name), .flags = DL_NONE_OK,             \

@@ -3,7 +3,7 @@
 
 #include "nn/nn.h"
 
-/* ---- parts --------------------------------------------------------------------------------------------------------- */
+/* ---- parts ------------------------------------------------------------------------------------------------------- */
 
 static const dl_graph *graph_of(const dl_model *model) {
     const dl_definition *definition = model->object.definition;
@@ -91,7 +91,7 @@ const dl_layer *dl_model_call_input(const dl_model *model, int k, int i) {
     return node && i < node->inputs ? graph->nodes[graph->values[node->in[i]].node].layer : NULL;
 }
 
-/* ---- predictions --------------------------------------------------------------------------------------------------- */
+/* ---- predictions ------------------------------------------------------------------------------------------------- */
 
 typedef struct prediction {
     dl_model *model;
@@ -194,7 +194,7 @@ dl_status dl_model_predict(dl_model *model, dl_tensor *const *x, int inputs, int
     return status;
 }
 
-/* ---- config -------------------------------------------------------------------------------------------------------- */
+/* ---- config ------------------------------------------------------------------------------------------------------ */
 
 static dl_status check_savable(void *argument, dl_layer *layer, const char *path) {
     (void)argument;

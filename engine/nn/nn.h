@@ -16,7 +16,7 @@
 /* The options of an object of a class. */
 #define DL_OPTIONS(object_, type) ((const type *)((const dl_object *)(object_))->options)
 
-/* ---- specs and messages ----------------------------------------------------------------------------------------- */
+/* ---- specs and messages ------------------------------------------------------------------------------------------ */
 
 typedef struct dl_spec_text {
     char at[128];
@@ -45,7 +45,7 @@ dl_status dl_layer_fail_built(const dl_layer *layer, const dl_spec *in);
 /* DL_SHAPE if a size of `in` other than the batch is known to be zero. */
 dl_status dl_layer_check_sizes(const dl_layer *layer, const dl_spec *in);
 
-/* ---- steps ------------------------------------------------------------------------------------------------------ */
+/* ---- steps ------------------------------------------------------------------------------------------------------- */
 
 typedef struct dl_anomaly dl_anomaly;
 
@@ -86,7 +86,7 @@ dl_status dl_call_return(dl_layer_call *call, dl_tensor *out);
 /* Makes room for one more entry in *(void **)array, which has `count` of `*capacity` entries of `size` bytes. */
 dl_status dl_grow(dl_context *context, void *array, int count, int *capacity, size_t size);
 
-/* ---- anomalies -------------------------------------------------------------------------------------------------- */
+/* ---- anomalies --------------------------------------------------------------------------------------------------- */
 
 /* What detect_anomaly watches in a model's steps: units of relu that are always zero, gradients that are not finite or
  * very large. */
@@ -100,7 +100,7 @@ dl_status dl_anomaly_check_gradient(dl_anomaly *anomaly, const char *path, const
 /* Logs what was found since the last report, and begins anew. */
 void dl_anomaly_report(dl_anomaly *anomaly);
 
-/* ---- layers ----------------------------------------------------------------------------------------------------- */
+/* ---- layers ------------------------------------------------------------------------------------------------------ */
 
 /* Visits the layer and all below it once each, depth first. path: of the visited layer from the root down, "" for the
  * root itself, else with a slash at its end. */
@@ -175,8 +175,10 @@ dl_status dl_graph_input(dl_graph *graph, dl_layer *layer, const dl_spec *spec, 
 dl_status dl_graph_call(dl_graph *graph, dl_layer *layer, const int *in, int inputs, int *first);
 /* Sets what the graph takes and gives, and plans the run. */
 dl_status dl_graph_finish(dl_graph *graph, const int *inputs, int input_count, const int *outputs, int output_count);
-dl_status dl_graph_infer(dl_graph *graph, const dl_spec *in, int inputs, dl_spec *out, int *outputs);
-dl_status dl_graph_run(dl_graph *graph, dl_layer_call *call);
+/* infer, call and finalize of a layer whose state is its graph. */
+dl_status dl_graph_infer(const dl_layer *model, const dl_spec *in, int inputs, dl_spec *out, int *outputs);
+dl_status dl_graph_run(dl_layer *model, dl_layer_call *call);
+void dl_graph_finalize(dl_layer *model);
 
 /* ---- losses and metrics ------------------------------------------------------------------------------------------ */
 
@@ -198,6 +200,15 @@ void dl_metric_commit(dl_metric *metric);
 dl_status dl_optimizer_prepare(dl_optimizer *optimizer, dl_tensor *const *variables, dl_tensor **grads, int64_t count);
 /* The update itself: allocates nothing, polls nothing, cannot fail. */
 void dl_optimizer_commit(dl_optimizer *optimizer, dl_tensor *const *variables, dl_tensor *const *grads, int64_t count);
+
+/* ---- what a context keeps for layers --------------------------------------------------------------------------- */
+
+/* While a model is loaded: its weights may have `elements` numbers in all, those of the file, and are not initialized,
+ * since the file's values follow. dl_loading_end ends it. */
+dl_status dl_loading_begin(dl_context *context, int64_t elements);
+void dl_loading_end(dl_context *context);
+/* Takes a new weight's elements; DL_FORMAT if the file has not that many. *loading says whether a load is under way. */
+dl_status dl_loading_take(dl_context *context, int dims, const int64_t *shape, bool *loading);
 
 /* ---- models ------------------------------------------------------------------------------------------------------ */
 

@@ -16,7 +16,7 @@ static const dl_optimizer_options *options_of(const dl_optimizer *optimizer) {
     return (const dl_optimizer_options *)optimizer->object.options;
 }
 
-/* ---- begin and end ------------------------------------------------------------------------------------------------- */
+/* ---- begin and end ----------------------------------------------------------------------------------------------- */
 
 static dl_status check_clipping(const dl_optimizer *optimizer) {
     const dl_optimizer_options *options = options_of(optimizer);
@@ -53,7 +53,7 @@ void dl_optimizer_finalize(dl_object *object) {
     dl_free(optimizer->places);
 }
 
-/* ---- learning rate and iterations ---------------------------------------------------------------------------------- */
+/* ---- learning rate and iterations -------------------------------------------------------------------------------- */
 
 static double rate_at(const dl_optimizer *optimizer, int64_t iteration) {
     const dl_alternative *rate = &options_of(optimizer)->learning_rate;
@@ -84,7 +84,7 @@ void dl_optimizer_set_iterations(dl_optimizer *optimizer, int64_t iterations) {
     optimizer->iterations = iterations;
 }
 
-/* ---- state --------------------------------------------------------------------------------------------------------- */
+/* ---- state ------------------------------------------------------------------------------------------------------- */
 
 static bool needs_slot(const dl_optimizer *optimizer, int slot) {
     const dl_optimizer_def *definition = definition_of(optimizer);
@@ -125,7 +125,7 @@ static dl_status add_entry(dl_optimizer *optimizer, dl_tensor *variable, int64_t
     return DL_OK;
 }
 
-/* The entry of a variable, made if it is new. Steps come with the variables in one order, so `guess` is right mostly. */
+/* The entry of a variable, made if it is new. Steps have the variables in one order, so `guess` is right mostly. */
 static dl_status find_entry(dl_optimizer *optimizer, dl_tensor *variable, int64_t guess, int64_t *place) {
     if (guess < optimizer->count && optimizer->entries[guess].variable == variable) {
         *place = guess;
@@ -149,7 +149,7 @@ dl_tensor *dl_optimizer_slot(dl_optimizer *optimizer, dl_tensor *variable, int s
     return optimizer->entries[place].tensors[slot];
 }
 
-/* ---- clipping ------------------------------------------------------------------------------------------------------ */
+/* ---- clipping ---------------------------------------------------------------------------------------------------- */
 
 static dl_status sum_squares(const dl_tensor *grad, double *sum) {
     return dl_kernel()->sum_squares(grad->context, grad->dtype == DL_FLOAT32 ? DL_ELEMENT_FLOAT32 : DL_ELEMENT_FLOAT64,
@@ -188,7 +188,7 @@ static dl_status clip_together(dl_optimizer *optimizer, dl_tensor *const *grads,
     return DL_OK;
 }
 
-/* ---- the two phases ------------------------------------------------------------------------------------------------ */
+/* ---- the two phases ---------------------------------------------------------------------------------------------- */
 
 static dl_status reserve_places(dl_optimizer *optimizer, int64_t count) {
     if (count <= optimizer->places_capacity)
@@ -258,7 +258,7 @@ void dl_optimizer_commit(dl_optimizer *optimizer, dl_tensor *const *variables, d
     optimizer->iterations++;
 }
 
-/* ---- imperative use ------------------------------------------------------------------------------------------------ */
+/* ---- imperative use ---------------------------------------------------------------------------------------------- */
 
 dl_status dl_optimizer_step(dl_optimizer *optimizer, dl_tensor *const *variables, int64_t count) {
     dl_tensor **grads = dl_alloc_array(optimizer->object.context, (size_t)DL_MAX(count, 1), sizeof *grads);

@@ -14,7 +14,7 @@ static dl_update kernel_update(const dl_variable_update *update) {
                        .clip_value = update->clip_value, .weight_decay = update->weight_decay};
 }
 
-/* ---- common options ------------------------------------------------------------------------------------------------ */
+/* ---- common options ---------------------------------------------------------------------------------------------- */
 
 /* A learning rate is a number or a schedule. */
 static const dl_field learning_rates[] = {
@@ -37,7 +37,7 @@ static const dl_field learning_rates[] = {
     { .name = "name", .kind = DL_FIELD_STRING, .offset = offsetof(type, optimizer.name), .flags = DL_NONE_OK,          \
       .help = "of the optimizer; made from the class if none" }
 
-/* ---- SGD ----------------------------------------------------------------------------------------------------------- */
+/* ---- SGD --------------------------------------------------------------------------------------------------------- */
 
 static const char *const sgd_slots[] = {"momentum"};
 
@@ -67,7 +67,7 @@ const dl_optimizer_def dl_optimizer_sgd = {
                    .fields = sgd_fields, .options_size = sizeof(dl_sgd_options)},
     .slots = 1, .slot_names = sgd_slots, .needs_slot = sgd_needs, .update = update_sgd};
 
-/* ---- Adam and AdamW ------------------------------------------------------------------------------------------------ */
+/* ---- Adam and AdamW ---------------------------------------------------------------------------------------------- */
 
 static const char *const adam_slots[] = {"momentum", "velocity", "velocity_hat"};
 
@@ -111,7 +111,7 @@ const dl_optimizer_def dl_optimizer_adamw = {
                    .options_size = sizeof(dl_adam_options)},
     .slots = 3, .slot_names = adam_slots, .needs_slot = adam_needs, .update = update_adam};
 
-/* ---- RMSprop ------------------------------------------------------------------------------------------------------- */
+/* ---- RMSprop ----------------------------------------------------------------------------------------------------- */
 
 static const char *const rmsprop_slots[] = {"velocity", "momentum", "average_gradient"};
 

@@ -30,7 +30,7 @@ static path_text join(const char *prefix, const char *path, const char *name, co
     return text;
 }
 
-/* ---- values -------------------------------------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 static dl_status put_int(dl_context *context, dl_value *map, const char *key, int64_t number) {
     dl_value value = dl_value_int(number);
@@ -82,7 +82,7 @@ static dl_status get_text(const dl_bundle *bundle, dl_context *context, const ch
     return DL_OK;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 typedef struct writer {
     dl_context *context;
@@ -145,7 +145,9 @@ static dl_status put_inputs(writer *w, dl_model *model) {
         if (status == DL_OK)
             status = dl_value_put(w->context, &input, "dtype", &dtype);
         for (int i = 0; status == DL_OK && i < spec->dims; i++) {
-            dl_value size = spec->shape[i] == DL_NONE ? (dl_value){.kind = DL_VALUE_NONE} : dl_value_int(spec->shape[i]);
+            dl_value size = {.kind = DL_VALUE_NONE};
+            if (spec->shape[i] != DL_NONE)
+                size = dl_value_int(spec->shape[i]);
             status = dl_value_append(w->context, &shape, &size);
         }
         status = put_made(w->context, status, &input, "shape", &shape);
@@ -248,12 +250,11 @@ dl_status dl_model_save_weights(dl_model *model, const char *path) {
     return status;
 }
 
-/* ---- reading weights ------------------------------------------------------------------------------------------------ */
+/* ---- reading weights --------------------------------------------------------------------------------------------- */
 
 typedef struct reader {
     dl_context *context;
     const dl_bundle *bundle;
-    const char *path;
     bool by_name;
     bool writes;             /* the second pass, after all was checked */
     dl_optimizer *optimizer; /* of the model; NULL: weights alone */
@@ -267,9 +268,8 @@ static dl_status check_tensor(const reader *r, const char *name, const dl_tensor
     if (*same || r->by_name)
         return DL_OK;
     if (!got)
-        return dl_fail(DL_NOT_FOUND, "'%s' has no tensor '%s'; load_weights with by_name = true skips it", r->path,
-                       name);
-    return dl_fail(DL_SHAPE, "'%s': tensor '%s' must be %s, and is %s %s", r->path, name, dl_tensor_text(want).at,
+        return dl_fail(DL_NOT_FOUND, "the file has no tensor '%s'; load_weights with by_name = true skips it", name);
+    return dl_fail(DL_SHAPE, "tensor '%s' must be %s, and is %s %s", name, dl_tensor_text(want).at,
                    dl_dtype_name(dl_tensor_dtype(got)), dl_tensor_text(got).at);
 }
 
@@ -312,8 +312,8 @@ static dl_status check_all_taken(const reader *r) {
     }
     if (total == r->found)
         return DL_OK;
-    return dl_fail(DL_FORMAT, "'%s' holds %lld tensors and the model takes %lld of them; it was saved by another model",
-                   r->path, (long long)total, (long long)r->found);
+    return dl_fail(DL_FORMAT, "the file has %lld tensors and the model takes %lld of them: another model was saved",
+                   (long long)total, (long long)r->found);
 }
 
 /* Checks all, then writes all. */
@@ -322,7 +322,7 @@ static dl_status read_weights(reader *r, dl_model *model) {
     if (!r->by_name)
         DL_TRY(check_all_taken(r));
     else if (r->found == 0)
-        return dl_fail(DL_NOT_FOUND, "'%s' has no weight whose name and shape are one of %s's", r->path, model->name);
+        return dl_fail(DL_NOT_FOUND, "the file has no weight with the name and shape of one of %s's", model->name);
     r->writes = true;
     return dl_layer_walk(model, read_layer, r);
 }
@@ -333,23 +333,22 @@ dl_status dl_model_load_weights(dl_model *model, const char *path, bool by_name)
     if (!model->built)
         return dl_fail(DL_STATE, "%s has no weights yet: build it first (input_shape, or one call)", model->name);
     DL_TRY(dl_load_safetensors(context, path, &bundle));
-    reader r = {.context = context, .bundle = bundle, .path = path, .by_name = by_name};
+    reader r = {.context = context, .bundle = bundle, .by_name = by_name};
     dl_status status = read_weights(&r, model);
     dl_bundle_free(bundle);
-    return status;
+    return status == DL_OK ? DL_OK : dl_fail_prefix("'%s'", path);
 }
 
-/* ---- reading the rest ------------------------------------------------------------------------------------------------ */
+/* ---- reading the rest -------------------------------------------------------------------------------------------- */
 
 static dl_status check_format(const reader *r) {
     const char *format = dl_bundle_text(r->bundle, "format");
     const char *version = dl_bundle_text(r->bundle, "format_version");
     if (!format || strcmp(format, FORMAT) != 0 || !dl_bundle_text(r->bundle, "architecture"))
-        return dl_fail(DL_FORMAT, "'%s' is not a model saved by dlua; for a file of weights there is load_weights",
-                       r->path);
+        return dl_fail(DL_FORMAT, "the file is not a model saved by dlua; for a file of weights there is load_weights");
     if (!version || strcmp(version, FORMAT_VERSION) != 0)
-        return dl_fail(DL_FORMAT, "'%s' has format_version %s (written by dlua %s), and this dlua %s knows %s; use a "
-                       "newer dlua", r->path, version ? version : "none",
+        return dl_fail(DL_FORMAT, "the file has format_version %s (written by dlua %s), and this dlua %s knows %s; use "
+                       "a newer dlua", version ? version : "none",
                        dl_bundle_text(r->bundle, "dlua_version") ? dl_bundle_text(r->bundle, "dlua_version") : "?",
                        DL_VERSION, FORMAT_VERSION);
     return DL_OK;
@@ -357,13 +356,20 @@ static dl_status check_format(const reader *r) {
 
 static dl_status fail_architecture(const reader *r, dl_status status) {
     const char *version = dl_bundle_text(r->bundle, "dlua_version");
-    if (status == DL_NOT_FOUND) {
-        char message[512];
-        snprintf(message, sizeof message, "%s", dl_last_error());
-        return dl_fail(DL_NOT_FOUND, "'%s' (written by dlua %s): %s; give classes of your own as custom_objects",
-                       r->path, version ? version : "?", message);
+    const char *hint = status == DL_NOT_FOUND ? "; give classes of your own as custom_objects" : "";
+    char message[1024];
+    snprintf(message, sizeof message, "%s", dl_last_error());
+    return dl_fail(status, "written by dlua %s: %s%s", version ? version : "?", message, hint);
+}
+
+static int64_t count_elements(const dl_bundle *bundle) {
+    int64_t total = 0;
+    dl_tensor *tensor;
+    for (int64_t k = 0; k < dl_bundle_count(bundle); k++) {
+        dl_bundle_name(bundle, k, &tensor);
+        total += dl_tensor_numel(tensor);
     }
-    return dl_fail_prefix("'%s' (written by dlua %s)", r->path, version ? version : "?");
+    return total;
 }
 
 static dl_status read_architecture(const reader *r, dl_model **out) {
@@ -526,7 +532,6 @@ static dl_status read_training(const reader *r, dl_model *model) {
 }
 
 static dl_status read_model(reader *r, dl_model *model) {
-    DL_TRY(build_as_saved(r, model));
     DL_TRY(read_compile(r, model));
     r->optimizer = dl_model_optimizer(model);
     DL_TRY(read_weights(r, model));
@@ -534,25 +539,29 @@ static dl_status read_model(reader *r, dl_model *model) {
 }
 
 static dl_status load_bundle(reader *r, dl_model **out, dl_value *extra) {
-    dl_model *model;
+    dl_model *model = NULL;
     DL_TRY(check_format(r));
-    DL_TRY(read_architecture(r, &model));
-    dl_status status = read_model(r, model);
+    DL_TRY(dl_loading_begin(r->context, count_elements(r->bundle)));
+    dl_status status = read_architecture(r, &model);
+    if (status == DL_OK)
+        status = build_as_saved(r, model);
+    dl_loading_end(r->context);
+    if (status == DL_OK)
+        status = read_model(r, model);
     if (status == DL_OK && extra)
         status = get_text(r->bundle, r->context, "extra", extra);
-    if (status != DL_OK) {
+    if (status == DL_OK)
+        *out = model;
+    else if (model)
         dl_object_release(&model->object);
-        return dl_fail_prefix("'%s'", r->path);
-    }
-    *out = model;
-    return DL_OK;
+    return status;
 }
 
 dl_status dl_model_load(dl_context *context, const char *path, dl_model **out, dl_value *extra) {
     dl_bundle *bundle;
     DL_TRY(dl_load_safetensors(context, path, &bundle));
-    reader r = {.context = context, .bundle = bundle, .path = path};
+    reader r = {.context = context, .bundle = bundle};
     dl_status status = load_bundle(&r, out, extra);
     dl_bundle_free(bundle);
-    return status;
+    return status == DL_OK ? DL_OK : dl_fail_prefix("'%s'", path);
 }

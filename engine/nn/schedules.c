@@ -13,7 +13,7 @@ static double exponential_decay_rate(const dl_object *schedule, int64_t iteratio
 
 static const dl_field exponential_decay_fields[] = {
     DL_REAL(dl_exponential_decay_options, initial_learning_rate, 0.0, 0.0, DL_HIGHEST, DL_REQUIRED, "the first rate"),
-    DL_INT(dl_exponential_decay_options, decay_steps, 0, 1, DL_HIGHEST, DL_REQUIRED, "steps until decay_rate is reached"),
+    DL_INT(dl_exponential_decay_options, decay_steps, 0, 1, DL_HIGHEST, DL_REQUIRED, "steps of one decay_rate"),
     DL_REAL(dl_exponential_decay_options, decay_rate, 0.0, 0.0, DL_HIGHEST, DL_REQUIRED, "factor over decay_steps"),
     DL_BOOL(dl_exponential_decay_options, staircase, false, 0, "change the rate only every decay_steps"),
     DL_STRING(dl_exponential_decay_options, name, "ExponentialDecay", DL_NONE_OK, "of the schedule"),

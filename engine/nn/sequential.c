@@ -15,7 +15,7 @@ static bool is_input(const dl_layer *layer) {
     return layer->object.definition == &dl_layer_input.definition;
 }
 
-/* ---- shapes that are known in advance ------------------------------------------------------------------------------ */
+/* ---- shapes that are known in advance ---------------------------------------------------------------------------- */
 
 static dl_spec spec_of_sample(const dl_ints *shape, dl_dtype dtype) {
     dl_spec spec = {.dtype = dtype, .dims = shape->count + 1};
@@ -48,7 +48,7 @@ static bool declared_input(const dl_layer *model, dl_spec *spec) {
     return inner != NULL;
 }
 
-/* ---- building ------------------------------------------------------------------------------------------------------ */
+/* ---- building ---------------------------------------------------------------------------------------------------- */
 
 /* Appends the layer to the graph and makes its first output what the model gives. */
 static dl_status extend(dl_graph *graph, dl_layer *layer, int *last) {
@@ -115,7 +115,7 @@ static dl_status build_if_declared(dl_layer *model) {
     return DL_OK;
 }
 
-/* ---- adding -------------------------------------------------------------------------------------------------------- */
+/* ---- adding ------------------------------------------------------------------------------------------------------ */
 
 static dl_status check_new_layer(const dl_layer *model, const dl_layer *layer, bool first) {
     if (layer == model)
@@ -171,20 +171,7 @@ dl_status dl_model_add(dl_model *model, dl_layer *layer) {
     return status;
 }
 
-/* ---- the layer ----------------------------------------------------------------------------------------------------- */
-
-static dl_status infer(const dl_layer *model, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
-    return dl_graph_infer(model->state, in, inputs, out, outputs);
-}
-
-static dl_status call_sequential(dl_layer *model, dl_layer_call *call) {
-    return dl_graph_run(model->state, call);
-}
-
-static void finalize(dl_layer *model) {
-    dl_graph_free(model->state);
-    model->state = NULL;
-}
+/* ---- the layer --------------------------------------------------------------------------------------------------- */
 
 static const dl_field fields[] = {
     DL_OBJECTS(dl_sequential_options, layers, &dl_layer_family, DL_NONE_OK, "the chain, first to last"),
@@ -195,7 +182,7 @@ const dl_layer_def dl_layer_sequential = {
                    .shapes = "what the first layer takes -> what the last gives", .fields = fields,
                    .options_size = sizeof(dl_sequential_options)},
     .minimum_inputs = 1, .maximum_inputs = 1,
-    .init = init, .build = build, .infer = infer, .call = call_sequential, .finalize = finalize,
+    .init = init, .build = build, .infer = dl_graph_infer, .call = dl_graph_run, .finalize = dl_graph_finalize,
     .flags = DL_LAYER_ANY_DTYPE};
 
 dl_status dl_model_sequential(dl_context *context, const char *name, dl_layer *const *layers, int count,

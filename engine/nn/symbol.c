@@ -8,7 +8,7 @@
 
 #include "nn/symbol.h"
 
-/* ---- life ---------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 void dl_symbol_retain(dl_symbol *symbol) {
     symbol->references++;
@@ -51,7 +51,7 @@ const dl_spec *dl_symbol_spec(const dl_symbol *symbol) {
     return &symbol->spec;
 }
 
-/* ---- making -------------------------------------------------------------------------------------------------------- */
+/* ---- making ------------------------------------------------------------------------------------------------------ */
 
 /* A call with one reference, which the caller drops. */
 static dl_symbol_call *make_call(dl_layer *layer, dl_symbol *const *in, int inputs) {

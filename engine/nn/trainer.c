@@ -8,7 +8,7 @@
 
 #include "nn/trainer.h"
 
-/* ---- compiling ----------------------------------------------------------------------------------------------------- */
+/* ---- compiling --------------------------------------------------------------------------------------------------- */
 
 void dl_trainer_free(dl_trainer *trainer) {
     if (!trainer)
@@ -136,7 +136,7 @@ dl_optimizer *dl_model_optimizer(dl_model *model) {
     return model->trainer ? model->trainer->optimizer : NULL;
 }
 
-/* ---- a step: shapes and weights ------------------------------------------------------------------------------------- */
+/* ---- a step: shapes and weights ---------------------------------------------------------------------------------- */
 
 typedef struct step {
     dl_model *model;
@@ -212,7 +212,7 @@ static dl_status collect_weights(void *argument, dl_layer *layer, const char *pa
     return DL_OK;
 }
 
-/* ---- a step: losses and metrics ------------------------------------------------------------------------------------- */
+/* ---- a step: losses and metrics ---------------------------------------------------------------------------------- */
 
 /* The loss of output k, weighted, added to the total (NULL: there is none yet). In the open scope. */
 static dl_status add_output_loss(step *s, int k, dl_tensor *prediction, dl_tensor **total) {
@@ -276,7 +276,7 @@ static dl_status compute_loss(step *s, dl_tensor *const *predictions, dl_tensor 
     return dl_item(*total, &s->loss);
 }
 
-/* ---- a step: gradients ---------------------------------------------------------------------------------------------- */
+/* ---- a step: gradients ------------------------------------------------------------------------------------------- */
 
 typedef struct gradient_check {
     dl_trainer *trainer;
@@ -320,7 +320,7 @@ static dl_status compute_gradients(step *s, dl_tensor *total) {
     return dl_layer_walk(s->model, check_gradients, &check);
 }
 
-/* ---- a step: the whole ---------------------------------------------------------------------------------------------- */
+/* ---- a step: the whole ------------------------------------------------------------------------------------------- */
 
 static dl_status watch_anomalies(dl_trainer *trainer) {
     trainer->deferred.anomaly = NULL;
@@ -414,7 +414,7 @@ dl_status dl_model_test_batch(dl_model *model, dl_tensor *const *x, dl_tensor *c
     return do_step(model, x, y, weights, false);
 }
 
-/* ---- logs ---------------------------------------------------------------------------------------------------------- */
+/* ---- logs -------------------------------------------------------------------------------------------------------- */
 
 void dl_model_reset_metrics(dl_model *model) {
     dl_trainer *trainer = model->trainer;

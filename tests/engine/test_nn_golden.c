@@ -7,7 +7,7 @@ static dl_bundle *bundle;
 static const dl_value *test_case;
 static dl_dtype dtype;
 
-/* ---- reading cases ------------------------------------------------------------------------------------------------- */
+/* ---- reading cases ----------------------------------------------------------------------------------------------- */
 
 static const char *case_id(void) {
     return dl_value_get(test_case, "id")->as.string;
@@ -88,7 +88,7 @@ static dl_object *make_object(const dl_family *family, const char *class_name) {
     return object;
 }
 
-/* ---- comparing ----------------------------------------------------------------------------------------------------- */
+/* ---- comparing --------------------------------------------------------------------------------------------------- */
 
 /* Keras computes these in float64 with a constant that was rounded to float32. */
 static bool has_rounded_constant(void) {
@@ -158,7 +158,7 @@ static const dl_value *key_of(const dl_value *map, const char *key) {
     return map ? dl_value_get(map, key) : NULL;
 }
 
-/* ---- kinds of cases ------------------------------------------------------------------------------------------------ */
+/* ---- kinds of cases ---------------------------------------------------------------------------------------------- */
 
 static void compare_gradient(dl_tensor *y, dl_tensor *x, const dl_value *grad_output, const dl_value *want) {
     dl_tensor *grad_y = stored(grad_output);
@@ -335,7 +335,8 @@ static void run_optimizer(void) {
     const dl_value *weights = dl_value_get(test_case, "weights");
     const dl_value *gradients = dl_value_get(test_case, "gradients");
     const dl_value *outputs = dl_value_get(test_case, "outputs");
-    dl_optimizer *optimizer = (dl_optimizer *)make_object(&dl_optimizer_family, dl_value_get(test_case, "def")->as.string);
+    const char *name = dl_value_get(test_case, "def")->as.string;
+    dl_optimizer *optimizer = (dl_optimizer *)make_object(&dl_optimizer_family, name);
     REQUIRE(optimizer);
     dl_tensor *variables[MOST_VARIABLES];
     dl_tensor *grads[MOST_VARIABLES];
@@ -424,7 +425,7 @@ static void run_initializer(void) {
     dl_object_release(initializer);
 }
 
-/* ---- training ------------------------------------------------------------------------------------------------------- */
+/* ---- training ---------------------------------------------------------------------------------------------------- */
 
 /* The initial weights' formula of tests/golden/training.py. */
 static void fill_by_formula(dl_tensor *tensor, int variable, double limit) {
@@ -538,7 +539,7 @@ static void run_training(void) {
     release_layer(model);
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 static bool runs_in(dl_dtype wanted) {
     const dl_value *dtypes = dl_value_get(test_case, "dtypes");

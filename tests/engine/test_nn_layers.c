@@ -12,7 +12,7 @@ static dl_tensor *apply(dl_layer *layer, dl_tensor *x, bool training) {
     return y[0];
 }
 
-/* ---- Dropout -------------------------------------------------------------------------------------------------------- */
+/* ---- Dropout ----------------------------------------------------------------------------------------------------- */
 
 static void test_dropout_keeps_the_mean_and_moves_its_stream(void) {
     dl_context *context = make_context(4, 2);
@@ -74,7 +74,7 @@ static void test_dropout_with_a_shared_mask(void) {
     dl_context_release(context);
 }
 
-/* ---- freezing and statistics ---------------------------------------------------------------------------------------- */
+/* ---- freezing and statistics ------------------------------------------------------------------------------------- */
 
 static uint64_t layer_hash(dl_layer *layer) {
     return weights_hash(layer);
@@ -135,7 +135,7 @@ static void test_statistics_of_a_shared_layer(void) {
     dl_context_release(context);
 }
 
-/* ---- layers defined at run time -------------------------------------------------------------------------------------- */
+/* ---- layers defined at run time ---------------------------------------------------------------------------------- */
 
 typedef struct scale_options {
     dl_layer_options layer;
@@ -205,6 +205,27 @@ static void test_a_layer_defined_at_run_time(void) {
     unlink(path);
 }
 
+static const dl_layer_def unsaved = {
+    .definition = {.name = "Unsaved", .version = 1, .help = "Cannot be saved.", .fields = scale_fields,
+                   .options_size = sizeof(scale_options), .user = scale_user},
+    .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 2, .build = build_scale, .call = call_scale,
+    .flags = DL_LAYER_SAVED_NOT};
+
+static void test_what_cannot_be_saved_says_so(void) {
+    dl_context *context = make_context(4, 1);
+    CHECK(dl_add_definition(context, &dl_layer_family, &unsaved.definition) == DL_OK);
+    dl_layer *layer = layer_of(context, "\"Unsaved\"");
+    dl_model *model = NULL;
+    CHECK(dl_model_sequential(context, NULL, &layer, 1, &model) == DL_OK);
+    REQUIRE(model);
+    CHECK(dl_model_save(model, "/tmp/dlua_test_unsaved.safetensors", NULL) == DL_UNSUPPORTED);
+    CHECK_CONTAINS(dl_last_error(), "layer 'unsaved' (Unsaved) cannot be saved");
+    CHECK(access("/tmp/dlua_test_unsaved.safetensors", F_OK) != 0);
+    release_layer(model);
+    release_layer(layer);
+    dl_context_release(context);
+}
+
 /* A layer that is no model is compiled and trained the same way. */
 static void test_a_layer_alone_is_trained(void) {
     char path[256];
@@ -236,7 +257,7 @@ static void test_a_layer_alone_is_trained(void) {
     unlink(path);
 }
 
-/* ---- losses in a step ------------------------------------------------------------------------------------------------ */
+/* ---- losses in a step -------------------------------------------------------------------------------------------- */
 
 static double loss_of(dl_model *model, dl_tensor *x, dl_tensor *y, dl_tensor *weights) {
     double loss = NAN;
@@ -298,7 +319,7 @@ static void test_losses_use_the_logits_behind_an_activation(void) {
     dl_context_release(context);
 }
 
-/* ---- mistakes -------------------------------------------------------------------------------------------------------- */
+/* ---- mistakes ---------------------------------------------------------------------------------------------------- */
 
 static void fails(dl_model *model, dl_tensor *x, dl_tensor *y, dl_status status, const char *part) {
     CHECK_EQ_INT(dl_model_train_batch(model, &x, &y, NULL), status);
@@ -346,8 +367,8 @@ static void test_paths_in_errors(void) {
     dl_object *object = NULL;
     static const char nested[] =
         "{\"class_name\": \"Sequential\", \"config\": {\"name\": \"outer\", \"layers\": [{\"class_name\": "
-        "\"Sequential\", \"config\": {\"name\": \"inner\", \"layers\": [{\"class_name\": \"Flatten\"}, {\"class_name\": "
-        "\"Dense\", \"config\": {\"units\": 3, \"name\": \"last\"}}]}}]}}";
+        "\"Sequential\", \"config\": {\"name\": \"inner\", \"layers\": [{\"class_name\": \"Flatten\"}, "
+        "{\"class_name\": \"Dense\", \"config\": {\"units\": 3, \"name\": \"last\"}}]}}]}}";
     REQUIRE(dl_value_from_json(context, nested, strlen(nested), &value) == DL_OK);
     CHECK(dl_object_from_value(context, &dl_layer_family, &value, &object) == DL_OK);
     dl_value_clear(&value);
@@ -378,7 +399,7 @@ static void test_paths_in_errors(void) {
     dl_context_release(context);
 }
 
-/* ---- accuracy -------------------------------------------------------------------------------------------------------- */
+/* ---- accuracy ---------------------------------------------------------------------------------------------------- */
 
 static double accuracy_of(dl_context *context, dl_tensor *target, dl_tensor *prediction) {
     dl_metric *metric = (dl_metric *)object_of(context, &dl_metric_family, "\"acc\"");
@@ -409,7 +430,7 @@ static void test_accuracy_is_chosen_by_the_shapes(void) {
     dl_context_release(context);
 }
 
-/* ---- initializers ---------------------------------------------------------------------------------------------------- */
+/* ---- initializers ------------------------------------------------------------------------------------------------ */
 
 static void test_a_seed_makes_the_same_weights(void) {
     static const char json[] = "{\"class_name\": \"HeNormal\", \"config\": {\"seed\": 5}}";
@@ -433,7 +454,8 @@ static void test_a_seed_makes_the_same_weights(void) {
 
 CHECK_MAIN(CHECK_TEST(test_dropout_keeps_the_mean_and_moves_its_stream), CHECK_TEST(test_dropout_with_a_shared_mask),
            CHECK_TEST(test_a_frozen_layer_stays), CHECK_TEST(test_statistics_of_a_shared_layer),
-           CHECK_TEST(test_a_layer_defined_at_run_time), CHECK_TEST(test_a_layer_alone_is_trained),
+           CHECK_TEST(test_a_layer_defined_at_run_time), CHECK_TEST(test_what_cannot_be_saved_says_so),
+           CHECK_TEST(test_a_layer_alone_is_trained),
            CHECK_TEST(test_penalties_are_in_the_loss), CHECK_TEST(test_losses_use_the_logits_behind_an_activation),
            CHECK_TEST(test_mistakes_in_a_step_are_named), CHECK_TEST(test_paths_in_errors),
            CHECK_TEST(test_accuracy_is_chosen_by_the_shapes), CHECK_TEST(test_a_seed_makes_the_same_weights))

@@ -20,7 +20,7 @@ static bool same_bytes(dl_tensor *a, dl_tensor *b) {
            memcmp(dl_tensor_data(a), dl_tensor_data(b), (size_t)dl_tensor_numel(a) * sizeof(float)) == 0;
 }
 
-/* ---- learning ------------------------------------------------------------------------------------------------------- */
+/* ---- learning ---------------------------------------------------------------------------------------------------- */
 
 static void test_network_learns_and_logs(void) {
     dl_context *context = make_context(1, 2);
@@ -78,7 +78,7 @@ static void test_logs_weigh_batches_by_samples(void) {
     dl_context_release(context);
 }
 
-/* ---- the same bits -------------------------------------------------------------------------------------------------- */
+/* ---- the same bits ----------------------------------------------------------------------------------------------- */
 
 static uint64_t train_and_hash(int threads, int steps) {
     dl_context *context = make_context(7, threads);
@@ -196,7 +196,7 @@ static void test_fusion_gives_the_same_predictions(void) {
     dl_context_release(context);
 }
 
-/* ---- failures change nothing ---------------------------------------------------------------------------------------- */
+/* ---- failures change nothing ------------------------------------------------------------------------------------- */
 
 /* Everything of a model that a step may change. */
 typedef struct snapshot {
@@ -332,7 +332,7 @@ static void test_steps_after_the_first_ask_the_system_for_nothing(void) {
     dl_context_release(context);
 }
 
-/* ---- graphs --------------------------------------------------------------------------------------------------------- */
+/* ---- graphs ------------------------------------------------------------------------------------------------------ */
 
 static dl_symbol *call_symbol(dl_layer *layer, dl_symbol *a, dl_symbol *b) {
     dl_symbol *in[2] = {a, b};
@@ -349,8 +349,8 @@ static const char dense_of_four[] = "{\"class_name\": \"Dense\", \"config\": {\"
 static dl_model *make_graph(dl_context *context) {
     dl_spec spec = {.dtype = DL_FLOAT32, .dims = 2, .shape = {DL_NONE, 3}};
     dl_layer *shared = layer_of(context, dense_of_four);
-    dl_layer *inner = layer_of(context, "{\"class_name\": \"Sequential\", \"config\": {\"name\": \"inner\", \"layers\": "
-                                        "[{\"class_name\": \"Dense\", \"config\": {\"units\": 2}}]}}");
+    dl_layer *inner = layer_of(context, "{\"class_name\": \"Sequential\", \"config\": {\"name\": \"inner\", "
+                                        "\"layers\": [{\"class_name\": \"Dense\", \"config\": {\"units\": 2}}]}}");
     dl_symbol *inputs[2] = {NULL, NULL};
     CHECK(dl_input(context, &spec, "left", &inputs[0]) == DL_OK);
     CHECK(dl_input(context, &spec, "right", &inputs[1]) == DL_OK);
@@ -493,7 +493,7 @@ static void test_graph_mistakes_are_named(void) {
     dl_context_release(context);
 }
 
-/* ---- Sequential ----------------------------------------------------------------------------------------------------- */
+/* ---- Sequential -------------------------------------------------------------------------------------------------- */
 
 static void test_sequential_is_built_by_its_first_data(void) {
     static const int64_t shape[2] = {4, 5};
@@ -520,7 +520,8 @@ static void test_sequential_is_built_by_its_first_data(void) {
     dl_layer *more = layer_of(context, "{\"class_name\": \"Dense\", \"config\": {\"units\": 7}}");
     CHECK(dl_model_add(model, more) == DL_OK);
     CHECK_EQ_INT(dl_model_output_spec(model, 0)->shape[1], 7);
-    dl_layer *wrong = layer_of(context, "{\"class_name\": \"Conv2D\", \"config\": {\"filters\": 7, \"kernel_size\": 3}}");
+    dl_layer *wrong = layer_of(context, "{\"class_name\": \"Conv2D\", \"config\": {\"filters\": 7, "
+                                        "\"kernel_size\": 3}}");
     CHECK(dl_model_add(model, wrong) == DL_SHAPE);
     CHECK_CONTAINS(dl_last_error(), "sequential/conv2d: Conv2D takes inputs of 4 dimensions");
     CHECK_EQ_INT(model->child_count, 3);
@@ -537,7 +538,7 @@ static void test_sequential_is_built_by_its_first_data(void) {
     dl_context_release(context);
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 static void test_weights_by_name(void) {
     char path[256];
@@ -608,7 +609,70 @@ static void test_load_names_what_it_does_not_know(void) {
     unlink(path);
 }
 
-/* ---- anomalies ------------------------------------------------------------------------------------------------------ */
+/* A file that asks for more weights than it has is refused before they are made. */
+static void test_load_makes_no_more_weights_than_the_file_has(void) {
+    char path[256];
+    scratch_path(path, sizeof path, "large.safetensors");
+    dl_context *context = make_context(2, 1);
+    dl_bundle *bundle;
+    dl_model *model = NULL;
+    dl_memory_info info;
+    REQUIRE(dl_bundle_create(context, &bundle) == DL_OK);
+    dl_bundle_put_text(bundle, "format", "dlua.model");
+    dl_bundle_put_text(bundle, "format_version", "1");
+    dl_bundle_put_text(bundle, "architecture",
+                       "{\"class_name\": \"Sequential\", \"config\": {\"layers\": [{\"class_name\": \"Dense\", "
+                       "\"config\": {\"units\": 100000000, \"input_shape\": [10]}}]}}");
+    CHECK(dl_save_safetensors(bundle, path) == DL_OK);
+    dl_bundle_free(bundle);
+    CHECK(dl_model_load(context, path, &model, NULL) == DL_FORMAT);
+    CHECK_CONTAINS(dl_last_error(), "asks for more weights than the file has");
+    dl_memory(context, &info);
+    CHECK(info.peak < 1000000);
+    /* The limit ends with the load. */
+    dl_layer *layer = layer_of(context, small_network);
+    CHECK(layer != NULL);
+    release_layer(layer);
+    dl_context_release(context);
+    unlink(path);
+}
+
+/* Every byte of an architecture replaced: an error or a model, never a crash. */
+static void test_broken_architectures(void) {
+    static const char bytes[] = "0-\"[]{}9n";
+    dl_context *context = make_context(2, 1);
+    dl_model *model = make_graph(context);
+    dl_value config;
+    char *text = NULL;
+    size_t length = 0;
+    REQUIRE(model && dl_model_to_config(model, &config) == DL_OK);
+    CHECK(dl_value_to_json(context, &config, &text, &length) == DL_OK);
+    dl_value_clear(&config);
+    release_layer(model);
+    REQUIRE(text);
+    int64_t made = 0;
+    int64_t refused = 0;
+    for (size_t i = 0; i < length; i++)
+        for (size_t b = 0; b + 1 < sizeof bytes; b++) {
+            char kept = text[i];
+            dl_model *broken = NULL;
+            text[i] = bytes[b];
+            dl_status status = dl_value_from_json(context, text, length, &config);
+            if (status == DL_OK)
+                status = dl_model_from_config(context, &config, &broken);
+            dl_value_clear(&config);
+            made += status == DL_OK;
+            refused += status != DL_OK && broken == NULL;
+            release_layer(broken);
+            text[i] = kept;
+        }
+    CHECK_EQ_INT(made + refused, length * (sizeof bytes - 1));
+    CHECK(made > 0 && refused > made);
+    dl_free_text(text);
+    dl_context_release(context);
+}
+
+/* ---- anomalies --------------------------------------------------------------------------------------------------- */
 
 static char log_text[4096];
 
@@ -671,4 +735,5 @@ CHECK_MAIN(CHECK_TEST(test_network_learns_and_logs), CHECK_TEST(test_logs_weigh_
            CHECK_TEST(test_graph_with_shared_and_nested_layers), CHECK_TEST(test_long_chain_of_symbols),
            CHECK_TEST(test_graph_mistakes_are_named), CHECK_TEST(test_sequential_is_built_by_its_first_data),
            CHECK_TEST(test_weights_by_name), CHECK_TEST(test_load_names_what_it_does_not_know),
+           CHECK_TEST(test_load_makes_no_more_weights_than_the_file_has), CHECK_TEST(test_broken_architectures),
            CHECK_TEST(test_anomalies_are_named))

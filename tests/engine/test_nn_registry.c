@@ -1,11 +1,11 @@
-/* What must hold for everything that is registered, so that a new layer, loss or optimizer is tested unasked: its texts,
+/* What must hold for all that is registered, so that a new layer, loss or optimizer is tested unasked: its texts,
  * its config as JSON and back, and, for layers, their specs, a training step, a saved model, rows that do not depend on
  * the batch, and wrong inputs. */
 #include <unistd.h>
 
 #include "test_nn.h"
 
-/* ---- what a definition needs to be made ----------------------------------------------------------------------------- */
+/* ---- what a definition needs to be made -------------------------------------------------------------------------- */
 
 /* Options for what has required ones, by class name. A new definition with required options needs a line here. */
 static const struct {
@@ -54,7 +54,7 @@ static void for_all(void (*visit)(dl_context *, const dl_family *, const dl_defi
     dl_context_release(context);
 }
 
-/* ---- texts ---------------------------------------------------------------------------------------------------------- */
+/* ---- texts ------------------------------------------------------------------------------------------------------- */
 
 static void check_texts(dl_context *context, const dl_family *family, const dl_definition *definition) {
     bool right = CHECK(definition->name && *definition->name) && CHECK(definition->version >= 1) &&
@@ -72,7 +72,7 @@ static void test_every_definition_describes_itself(void) {
     for_all(check_texts);
 }
 
-/* ---- config --------------------------------------------------------------------------------------------------------- */
+/* ---- config ------------------------------------------------------------------------------------------------------ */
 
 static char *config_text(dl_context *context, const dl_object *object) {
     dl_value value;
@@ -103,7 +103,7 @@ static void test_every_config_makes_the_same_again(void) {
     for_all(check_config);
 }
 
-/* ---- layers --------------------------------------------------------------------------------------------------------- */
+/* ---- layers ------------------------------------------------------------------------------------------------------ */
 
 static const int64_t image[4] = {5, 6, 6, 2};
 static const int64_t row[2] = {5, 8};
@@ -230,7 +230,7 @@ static void test_every_layer_refuses_wrong_inputs(void) {
     for_layers(check_wrong_inputs);
 }
 
-/* A model of the layer, Flatten and Dense takes one training step in each dtype, and comes back from a file the same. */
+/* A model of the layer, Flatten and Dense takes a training step, and comes back from a file the same. */
 static void check_training(dl_context *context, dl_layer *layer) {
     char path[256];
     const int64_t *shape;
@@ -292,7 +292,7 @@ static void test_every_layer_keeps_rows_apart(void) {
     for_layers(check_rows);
 }
 
-/* ---- optimizers ----------------------------------------------------------------------------------------------------- */
+/* ---- optimizers -------------------------------------------------------------------------------------------------- */
 
 /* Each goes downhill from one on w^2, with its defaults. */
 static void test_every_optimizer_goes_downhill(void) {

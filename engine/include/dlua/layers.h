@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-/* ---- the registry: X(name) for each definition dl_FAMILY_name --------------------------------------------------- */
+/* ---- the registry: X(name) for each definition dl_FAMILY_name ---------------------------------------------------- */
 
 #define DL_LAYER_TABLE(X)                                                                                              \
     X(input)                                                                                                           \
@@ -150,7 +150,7 @@ DL_OPTIMIZER_TABLE(X)
 DL_SCHEDULE_TABLE(X)
 #undef X
 
-/* ---- layers ---------------------------------------------------------------------------------------------------- */
+/* ---- layers ------------------------------------------------------------------------------------------------------ */
 
 typedef struct dl_input_options {
     dl_layer_options layer;
@@ -268,7 +268,7 @@ typedef struct dl_functional_options {
     dl_value nodes, inputs, outputs;
 } dl_functional_options;
 
-/* ---- activations ----------------------------------------------------------------------------------------------- */
+/* ---- activations ------------------------------------------------------------------------------------------------- */
 
 typedef struct dl_no_options {
     char unused;
@@ -298,7 +298,7 @@ typedef struct dl_squareplus_activation_options {
     double b;
 } dl_squareplus_activation_options;
 
-/* ---- initializers and regularizers ------------------------------------------------------------------------------ */
+/* ---- initializers and regularizers ------------------------------------------------------------------------------- */
 
 typedef struct dl_constant_initializer_options {
     double value;
@@ -330,7 +330,7 @@ typedef struct dl_l1_l2_options {
     double l1, l2;
 } dl_l1_l2_options; /* l1, l2, l1_l2 */
 
-/* ---- losses and metrics ---------------------------------------------------------------------------------------- */
+/* ---- losses and metrics ------------------------------------------------------------------------------------------ */
 
 typedef struct dl_huber_options {
     dl_loss_options loss;
@@ -360,7 +360,7 @@ typedef struct dl_crossentropy_metric_options {
     int64_t axis;
 } dl_crossentropy_metric_options;
 
-/* ---- optimizers and schedules ---------------------------------------------------------------------------------- */
+/* ---- optimizers and schedules ------------------------------------------------------------------------------------ */
 
 typedef struct dl_sgd_options {
     dl_optimizer_options optimizer;

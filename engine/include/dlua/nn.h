@@ -33,7 +33,7 @@ typedef struct dl_spec {
     int64_t shape[DL_MAX_DIMS];
 } dl_spec;
 
-/* ---- families -------------------------------------------------------------------------------------------------- */
+/* ---- families ---------------------------------------------------------------------------------------------------- */
 
 DL_API extern const dl_family dl_layer_family;
 DL_API extern const dl_family dl_activation_family;
@@ -46,7 +46,7 @@ DL_API extern const dl_family dl_schedule_family;
 /* All families, NULL-terminated: for help and for tests that run over everything. */
 DL_API extern const dl_family *const dl_families[];
 
-/* ---- layers ---------------------------------------------------------------------------------------------------- */
+/* ---- layers ------------------------------------------------------------------------------------------------------ */
 
 /* The options that every layer has, at the beginning of its options struct. */
 typedef struct dl_layer_options {
@@ -162,7 +162,7 @@ DL_API int64_t dl_layer_count_params(const dl_layer *layer, bool trainable_only)
 /* Freezes or frees the layer and all in it; a compiled model follows at its next step. */
 DL_API void dl_layer_set_trainable(dl_layer *layer, bool trainable);
 
-/* ---- activations, initializers, regularizers ------------------------------------------------------------------- */
+/* ---- activations, initializers, regularizers --------------------------------------------------------------------- */
 
 typedef struct dl_activation_def {
     dl_definition definition;
@@ -188,7 +188,7 @@ typedef struct dl_regularizer_def {
     dl_tensor *(*call)(const dl_object *regularizer, dl_tensor *weight); /* the penalty, 0 dimensions */
 } dl_regularizer_def;
 
-/* ---- losses and metrics ---------------------------------------------------------------------------------------- */
+/* ---- losses and metrics ------------------------------------------------------------------------------------------ */
 
 enum { DL_LOSS_SUM_OVER_BATCH_SIZE, DL_LOSS_SUM, DL_LOSS_MEAN, DL_LOSS_NONE };
 typedef struct dl_loss_options {
@@ -203,7 +203,8 @@ typedef struct dl_loss_def {
     dl_tensor *(*call)(const dl_object *loss, dl_tensor *target, dl_tensor *prediction, dl_tensor **mask);
 } dl_loss_def;
 
-/* The reduced loss (0 dimensions, or the samples' losses with reduction none); sample_weight NULL or broadcastable to the losses of the samples. */
+/* The reduced loss (0 dimensions, or the samples' losses with reduction none); sample_weight NULL or broadcastable to
+ * the losses of the samples. */
 DL_API dl_tensor *dl_loss(dl_object *loss, dl_tensor *target, dl_tensor *prediction, dl_tensor *sample_weight);
 
 typedef struct dl_metric_def {
@@ -234,7 +235,7 @@ DL_API dl_status dl_metric_update(dl_metric *metric, dl_tensor *target, dl_tenso
 DL_API double dl_metric_result(const dl_metric *metric);
 DL_API void dl_metric_reset(dl_metric *metric);
 
-/* ---- optimizers and schedules ---------------------------------------------------------------------------------- */
+/* ---- optimizers and schedules ------------------------------------------------------------------------------------ */
 
 typedef struct dl_schedule_def {
     dl_definition definition;
@@ -285,10 +286,10 @@ DL_API dl_status dl_optimizer_set_learning_rate(dl_optimizer *optimizer, double 
 DL_API int64_t dl_optimizer_iterations(const dl_optimizer *optimizer);
 DL_API void dl_optimizer_set_iterations(dl_optimizer *optimizer, int64_t iterations);
 /* The state kept for a variable, for saving: the slot'th tensor and its name; made (zeros) if the variable is new.
- * Borrowed. *name NULL (and NULL) past the last slot; NULL with *name set where these options need none or on failure. */
+ * Borrowed. NULL with *name NULL past the last slot; NULL with *name set where the options need none or on failure. */
 DL_API dl_tensor *dl_optimizer_slot(dl_optimizer *optimizer, dl_tensor *variable, int slot, const char **name);
 
-/* ---- models ---------------------------------------------------------------------------------------------------- *
+/* ---- models ------------------------------------------------------------------------------------------------------- *
  *
  * Sequential and Functional hold a graph of layers. What is below dl_compile works for every layer, so a layer written
  * by a host with layers inside is trained, asked and saved the same way. */
