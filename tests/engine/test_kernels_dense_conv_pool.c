@@ -133,17 +133,37 @@ static void test_backward_agrees_with_its_naive_twin(void) {
     }
 }
 
-/* NaN goes through, and lets no gradient pass. */
+/* NaN goes through, and lets no gradient pass, even where only the first or the last output of a window reads it. */
 static void test_nan_wins_and_is_dead(void) {
+    static const int64_t places[] = {0, 3 * 28 + 3};
+    for (int i = 0; i < DL_COUNT(places); i++) {
+        fused f = make(cases[0]);
+        f.x[places[i]] = NAN;
+        float *y = numbers_f32(f.y_size, 5);
+        uint8_t *winner = calloc((size_t)f.y_size, 1);
+        EACH_ISA(kernels) {
+            dl_context *context = context_with(1);
+            CHECK(kernels->conv2d_relu_maxpool_f32(context, y, winner, f.x, f.weights, f.bias, &f.s) == DL_OK);
+            EACH(k, f.s.K) CHECK(isnan(y[k]) && winner[k] >= 128);
+            CHECK(!isnan(y[5 * f.s.K]));
+            dl_context_release(context);
+        }
+        free(y), free(winner);
+        release(&f);
+    }
+}
+
+static void test_first_wins_on_ties(void) {
     fused f = make(cases[0]);
-    f.x[30] = NAN;
+    EACH(i, f.x_size) f.x[i] = 0.5f;
     EACH_ISA(kernels) {
         dl_context *context = context_with(1);
         float *y = numbers_f32(f.y_size, 5);
         uint8_t *winner = calloc((size_t)f.y_size, 1);
         CHECK(kernels->conv2d_relu_maxpool_f32(context, y, winner, f.x, f.weights, f.bias, &f.s) == DL_OK);
-        EACH(k, f.s.K) CHECK(isnan(y[k]) && winner[k] >= 128);
-        CHECK(!isnan(y[5 * f.s.K]));
+        int64_t others = 0;
+        EACH(o, f.y_size) others += (winner[o] & 3) != 0;
+        CHECK_EQ_INT(others, 0);
         dl_context_release(context);
         free(y), free(winner);
     }
@@ -165,4 +185,5 @@ static void test_refuses_what_does_not_fit(void) {
 }
 
 CHECK_MAIN(CHECK_TEST(test_forward_equals_the_separate_kernels), CHECK_TEST(test_backward_agrees_with_its_naive_twin),
-           CHECK_TEST(test_nan_wins_and_is_dead), CHECK_TEST(test_refuses_what_does_not_fit))
+           CHECK_TEST(test_nan_wins_and_is_dead), CHECK_TEST(test_first_wins_on_ties),
+           CHECK_TEST(test_refuses_what_does_not_fit))
