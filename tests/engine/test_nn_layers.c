@@ -226,6 +226,52 @@ static void test_what_cannot_be_saved_says_so(void) {
     dl_context_release(context);
 }
 
+/* A layer may draw from the context's own stream; a step that fails puts that back too. */
+static dl_status call_noisy(dl_layer *layer, dl_layer_call *call) {
+    (void)layer;
+    dl_tensor *x = call->in[0];
+    dl_tensor *draw = dl_rand(call->context, DL_FLOAT32, dl_tensor_dims(x), dl_tensor_shape(x));
+    call->out[0] = dl_add(call->context, x, draw);
+    call->outputs = 1;
+    return call->out[0] ? DL_OK : dl_last_status();
+}
+
+static const dl_layer_def noisy = {
+    .definition = {.name = "Noisy", .version = 1, .help = "Adds uniform noise.", .fields = scale_fields,
+                   .options_size = sizeof(scale_options)},
+    .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 2, .call = call_noisy};
+
+static double next_draw(dl_context *context) {
+    double value = NAN;
+    dl_tensor *draw = dl_rand(context, DL_FLOAT32, 1, (int64_t[]){1});
+    dl_item(draw, &value);
+    dl_release(draw);
+    return value;
+}
+
+static void test_a_failed_step_puts_the_contexts_stream_back(void) {
+    double draws[3];
+    for (int run = 0; run < 3; run++) {
+        dl_context *context = make_context(4, 1);
+        CHECK(dl_add_definition(context, &dl_layer_family, &noisy.definition) == DL_OK);
+        dl_layer *layer = layer_of(context, "\"Noisy\"");
+        REQUIRE(layer && compile_model(layer, "\"sgd\"", "\"mse\"", NULL) == DL_OK);
+        dl_tensor *x = noise_tensor(context, 2, (int64_t[]){4, 2}, 1);
+        dl_tensor *wrong = noise_tensor(context, 2, (int64_t[]){4, 3}, 1);
+        if (run == 1)
+            CHECK(dl_model_train_batch(layer, &x, &wrong, NULL) == DL_SHAPE);
+        if (run == 2)
+            CHECK(dl_model_train_batch(layer, &x, &x, NULL) == DL_OK);
+        draws[run] = next_draw(context);
+        dl_release(x);
+        dl_release(wrong);
+        release_layer(layer);
+        dl_context_release(context);
+    }
+    CHECK(draws[1] == draws[0]);
+    CHECK(draws[2] != draws[0]);
+}
+
 /* A layer that is no model is compiled and trained the same way. */
 static void test_a_layer_alone_is_trained(void) {
     char path[256];
@@ -455,6 +501,7 @@ static void test_a_seed_makes_the_same_weights(void) {
 CHECK_MAIN(CHECK_TEST(test_dropout_keeps_the_mean_and_moves_its_stream), CHECK_TEST(test_dropout_with_a_shared_mask),
            CHECK_TEST(test_a_frozen_layer_stays), CHECK_TEST(test_statistics_of_a_shared_layer),
            CHECK_TEST(test_a_layer_defined_at_run_time), CHECK_TEST(test_what_cannot_be_saved_says_so),
+           CHECK_TEST(test_a_failed_step_puts_the_contexts_stream_back),
            CHECK_TEST(test_a_layer_alone_is_trained),
            CHECK_TEST(test_penalties_are_in_the_loss), CHECK_TEST(test_losses_use_the_logits_behind_an_activation),
            CHECK_TEST(test_mistakes_in_a_step_are_named), CHECK_TEST(test_paths_in_errors),
