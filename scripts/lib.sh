@@ -13,14 +13,14 @@ root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd -P) || exi
 packages_to_run=(
   cmake:cmake ninja-build:ninja gcc:gcc libc6-dev pkgconf:pkg-config # to build
   liblua5.4-dev                                                      # scripting
-  libopenblas-openmp-dev                                             # matrix products
-  libstb-dev libjansson-dev zlib1g-dev                               # images, JSON, compressed files
+  libjansson-dev zlib1g-dev                                          # JSON, compressed files
   libcurl4-openssl-dev ca-certificates                               # downloads of data sets
   dataset-fashion-mnist                                              # what examples/fashion_mnist.lua learns from
 )
 packages_to_test=(
   g++:g++                      # the public headers are compiled as C++ too
   lua5.4 lua-busted lua-check  # specs and their lint
+  python3:python3              # the HTTP server that downloads are tested with
   shellcheck:shellcheck
 )
 packages_to_test_long=(
