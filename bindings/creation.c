@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "arguments.h"
+
 typedef enum maker_kind {
     MAKE_EMPTY,
     MAKE_FULL,
@@ -110,18 +112,6 @@ static void read_size_table(lua_State *L, request *r, int index) {
     }
 }
 
-static bool has_names(lua_State *L, int index) {
-    lua_pushnil(L);
-    while (lua_next(L, index)) {
-        lua_pop(L, 1);
-        if (lua_type(L, -1) == LUA_TSTRING) {
-            lua_pop(L, 1);
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Reads the names of an options table; other names than dtype, requires_grad and those of `more` are refused. */
 static void read_options(lua_State *L, request *r, int index, const char *more) {
     lua_pushnil(L);
@@ -145,7 +135,7 @@ static void read_options(lua_State *L, request *r, int index, const char *more) 
 /* If the last argument is a table of options, reads and drops it. */
 static void take_options(lua_State *L, request *r) {
     int last = lua_gettop(L);
-    if (last > 0 && lua_type(L, last) == LUA_TTABLE && has_names(L, last)) {
+    if (last > 0 && lua_type(L, last) == LUA_TTABLE && dlua_table_has_names(L, last)) {
         read_options(L, r, last, NULL);
         lua_pop(L, 1);
     }
@@ -155,7 +145,7 @@ static void take_options(lua_State *L, request *r) {
  * {2, 3, dtype = ...}, {size = {2, 3}, dtype = ...}. */
 static void read_sizes(lua_State *L, request *r, int first) {
     int last = lua_gettop(L);
-    if (last == first && lua_type(L, first) == LUA_TTABLE && has_names(L, first)) {
+    if (last == first && lua_type(L, first) == LUA_TTABLE && dlua_table_has_names(L, first)) {
         read_options(L, r, first, "size");
         lua_getfield(L, first, "size");
         if (lua_istable(L, -1)) {
@@ -460,7 +450,7 @@ static dl_dtype natural_dtype(const nesting *n) {
 static int make_tensor(lua_State *L) {
     request r = {.function = "tensor", .kind = MAKE_EMPTY};
     int count = lua_gettop(L);
-    if (count == 1 && lua_istable(L, 1) && has_names(L, 1)) {
+    if (count == 1 && lua_istable(L, 1) && dlua_table_has_names(L, 1)) {
         read_options(L, &r, 1, NULL);
         lua_rawgeti(L, 1, 1);
         lua_replace(L, 1);

@@ -130,26 +130,15 @@ static bool push_function(lua_State *L, const dl_layer *layer, const char *name)
     return found;
 }
 
-static void push_shape(lua_State *L, const dl_spec *spec) {
-    lua_createtable(L, spec->dims, 0);
-    for (int dim = 0; dim < spec->dims; dim++) {
-        if (spec->shape[dim] == DL_NONE)
-            dlua_push_none(L);
-        else
-            lua_pushinteger(L, spec->shape[dim]);
-        lua_rawseti(L, -2, dim + 1);
-    }
-}
-
 /* The inputs' shapes: one table, or for several inputs a list of tables. */
 static void push_shapes(lua_State *L, const callback *c) {
     if (c->inputs == 1) {
-        push_shape(L, &c->in[0]);
+        dlua_push_spec(L, &c->in[0]);
         return;
     }
     lua_createtable(L, c->inputs, 0);
     for (int k = 0; k < c->inputs; k++) {
-        push_shape(L, &c->in[k]);
+        dlua_push_spec(L, &c->in[k]);
         lua_rawseti(L, -2, k + 1);
     }
 }

@@ -35,7 +35,7 @@ static int release_symbol(lua_State *L) {
     return 0;
 }
 
-static void push_spec_shape(lua_State *L, const dl_spec *spec) {
+void dlua_push_spec(lua_State *L, const dl_spec *spec) {
     lua_createtable(L, spec->dims, 0);
     for (int dim = 0; dim < spec->dims; dim++) {
         if (spec->shape[dim] == DL_NONE)
@@ -50,7 +50,7 @@ static int index_symbol(lua_State *L) {
     const dl_spec *spec = dl_symbol_spec(dlua_test_symbol(L, 1));
     const char *name = luaL_checkstring(L, 2);
     if (strcmp(name, "shape") == 0)
-        push_spec_shape(L, spec);
+        dlua_push_spec(L, spec);
     else if (strcmp(name, "dtype") == 0)
         lua_pushstring(L, dl_dtype_name(spec->dtype));
     else
@@ -349,7 +349,7 @@ static int layer_compute_output_shape(lua_State *L) {
     dlua_leave(before);
     dlua_check(L, status);
     for (int k = 0; k < outputs; k++)
-        push_spec_shape(L, &out[k]);
+        dlua_push_spec(L, &out[k]);
     return outputs;
 }
 

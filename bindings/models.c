@@ -518,23 +518,12 @@ static int model_get_layer(lua_State *L) {
     dlua_raise(L, "get_layer: there is no layer named '%s'", name);
 }
 
-static void push_spec(lua_State *L, const dl_spec *spec) {
-    lua_createtable(L, spec->dims, 0);
-    for (int dim = 0; dim < spec->dims; dim++) {
-        if (spec->shape[dim] == DL_NONE)
-            dlua_push_none(L);
-        else
-            lua_pushinteger(L, spec->shape[dim]);
-        lua_rawseti(L, -2, dim + 1);
-    }
-}
-
 /* The shapes of all inputs or outputs, in a list; none before a Sequential is built. */
 static int push_specs(lua_State *L, dl_model *model, bool inputs) {
     int count = inputs ? dl_model_inputs(model) : dl_model_outputs(model);
     lua_createtable(L, count, 0);
     for (int k = 0; k < count; k++) {
-        push_spec(L, inputs ? dl_model_input_spec(model, k) : dl_model_output_spec(model, k));
+        dlua_push_spec(L, inputs ? dl_model_input_spec(model, k) : dl_model_output_spec(model, k));
         lua_rawseti(L, -2, k + 1);
     }
     return 1;
@@ -568,7 +557,7 @@ static int push_calls(lua_State *L, dl_model *model) {
         lua_createtable(L, 0, 3);
         dlua_push_object(L, &call.layer->object);
         lua_setfield(L, -2, "layer");
-        push_spec(L, &call.output);
+        dlua_push_spec(L, &call.output);
         lua_setfield(L, -2, "output_shape");
         lua_createtable(L, call.inputs, 0);
         for (int i = 0; i < call.inputs; i++) {

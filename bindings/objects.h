@@ -57,6 +57,8 @@ int dlua_call_layer(lua_State *L);
  * layer's userdata is at index 1, the name at 2. */
 int dlua_find_in_layer(lua_State *L, dl_layer *layer, const char *name);
 bool dlua_is_model(const dl_definition *definition);
+/* Pushes a shape as a table of sizes, dlua.none where one is free. */
+void dlua_push_spec(lua_State *L, const dl_spec *spec);
 /* The model that a method is called on. */
 dl_model *dlua_check_model(lua_State *L, const char *method);
 /* Sequential {...} and Model {...} from the table at index 2. */

@@ -27,8 +27,8 @@ typedef struct operation {
     bool optional[MOST_INPUTS];
     int input_places[MOST_INPUTS]; /* from 1 */
     int field_places[MOST_FIELDS]; /* from 1; 0: by name only */
-    int list;       /* the input that is a list of tensors; -1: none */
-    int positional; /* inputs and positional fields */
+    int list;                      /* the input that is a list of tensors; -1: none */
+    int positional;                /* inputs and positional fields */
     const dl_field *fields[MOST_FIELDS];
     int field_count;
 } operation;

@@ -1,16 +1,8 @@
 --- Arguments: one reader for constructors, tensor functions, and functions that declare their fields in Lua.
 
 local dlua = require "dlua"
+local message_of = require("support").message_here
 local layers = dlua.layers
-
---- The message of the error that a function raises; the place before it must be in this file.
-local function message_of(f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "no error was raised")
-  local place, rest = message:match("^(.-:%d+: )(.*)$")
-  assert.is_truthy(place and place:find("arguments_spec.lua", 1, true), "no place of this file in: " .. message)
-  return rest
-end
 
 describe("a constructor", function()
   it("takes positional entries first and named ones after", function()

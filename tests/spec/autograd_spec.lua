@@ -1,13 +1,7 @@
 --- Gradients as Lua uses them.
 
 local dlua = require "dlua"
-
-local function message_of(f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "no error was raised")
-  assert.matches("autograd_spec.lua:%d+: ", message)
-  return message
-end
+local message_of = require("support").message_here
 
 describe("gradients", function()
   it("flow back to the leaves that ask for them", function()

@@ -1,6 +1,7 @@
 --- Files of tensors and models, through Lua.
 
 local dlua = require "dlua"
+local message_of = require("support").message_here
 local layers = dlua.layers
 
 local function with_file(ending, test)
@@ -9,13 +10,6 @@ local function with_file(ending, test)
   test(name)
   os.remove(name)
   os.remove(base)
-end
-
-local function message_of(f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "no error was raised")
-  assert.matches("files_spec.lua:%d+: ", message)
-  return message
 end
 
 describe("dlua.io", function()

@@ -1,16 +1,8 @@
 --- Layers, losses, metrics, optimizers and models as objects of Lua; layers written in Lua.
 
 local dlua = require "dlua"
+local message_of = require("support").message_here
 local layers = dlua.layers
-
---- The message of the error that a function raises, without its place, which must be in this file.
-local function message_of(f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "no error was raised")
-  local place, rest = message:match("^(.-:%d+: )(.*)$")
-  assert.is_truthy(place and place:find("layers_spec.lua", 1, true), "no place of this file in: " .. message)
-  return rest
-end
 
 describe("a layer", function()
   it("is called on tensors and builds itself", function()

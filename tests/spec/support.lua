@@ -10,6 +10,16 @@ function support.message_of(f, ...)
   return tostring(message)
 end
 
+--- The message of an error that f raises, without its place. Errors show the user's own line, so the place must be in
+-- the file that asks, or in this one if f is a function in C, which is called from here.
+function support.message_here(f, ...)
+  local caller = debug.getinfo(f, "S").what == "C" and 1 or 2
+  local file = debug.getinfo(caller, "S").short_src
+  local place, rest = support.message_of(f, ...):match("^(.-):%d+: (.*)$")
+  assert(place == file, "the error is placed in " .. tostring(place) .. ", not in " .. file)
+  return rest
+end
+
 --- True if two tensors have the same shape and the same bits.
 function support.same_bits(a, b)
   if a.dtype ~= b.dtype or table.concat(a.shape, ",") ~= table.concat(b.shape, ",") then

@@ -1,15 +1,7 @@
 --- Tensors in Lua: making, reading, indexing, assigning, printing, arithmetic.
 
 local dlua = require "dlua"
-
---- The message of the error that a function raises, without its place, which must be in this file.
-local function message_of(f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "no error was raised")
-  local place, rest = message:match("^(.-:%d+: )(.*)$")
-  assert.is_truthy(place and place:find("tensor_spec.lua", 1, true), "no place of this file in: " .. message)
-  return rest
-end
+local message_of = require("support").message_here
 
 describe("making tensors", function()
   it("from tables: whole numbers make int64, others float32, booleans bool", function()
