@@ -13,7 +13,13 @@
 #define LONG_ROW 64
 
 /* How an operand meets a block. */
-typedef enum access { DIRECT, BUFFERED, CONSTANT } access;
+typedef enum access {
+    FLAT,     /* contiguous over the whole loop */
+    ROW,      /* contiguous over a row of the last dimension, and blocks stay within rows */
+    CONSTANT, /* one element: a buffer of it */
+    PERIODIC, /* the same short row again and again: a buffer of several */
+    BUFFERED  /* copied to (or from) a buffer block by block */
+} access;
 
 typedef struct walk {
     dl_loop loop;
@@ -23,7 +29,8 @@ typedef struct walk {
     access access[DL_LOOP_OPERANDS];
     bool by_rows; /* blocks end at the ends of rows of the last dimension */
     int64_t n;
-    int64_t block;
+    int64_t block; /* elements of a block; a multiple of the row with PERIODIC operands */
+    int64_t tile;  /* elements of a tile; likewise */
     dl_block_function function;
     void *argument;
 } walk;
@@ -87,21 +94,59 @@ static dl_loop merge_dims(const dl_loop *from, int operands) {
     return loop;
 }
 
-static bool is_constant(const dl_loop *loop, int operand) {
-    for (int i = 0; i < loop->dims; i++)
+static int64_t last_size(const dl_loop *loop) {
+    return loop->dims == 0 ? 1 : loop->shape[loop->dims - 1];
+}
+
+/* True if the strides of all dimensions but the last `but` are 0. */
+static bool repeats(const dl_loop *loop, int operand, int but) {
+    for (int i = 0; i < loop->dims - but; i++)
         if (loop->strides[operand][i] != 0)
             return false;
     return true;
 }
 
-static access access_of(const walk *w, int operand) {
-    const dl_loop *loop = &w->loop;
-    if (loop->dims == 0)
-        return DIRECT;
-    if (operand > 0 && is_constant(loop, operand))
+static bool is_flat(const dl_loop *loop, int operand) {
+    int64_t stride = 1;
+    for (int i = loop->dims - 1; i >= 0; i--) {
+        if (loop->strides[operand][i] != stride)
+            return false;
+        stride *= loop->shape[i];
+    }
+    return true;
+}
+
+/* The access of an operand in blocks of any place; BUFFERED if there is no better. */
+static access linear_access(const dl_loop *loop, int operand) {
+    if (is_flat(loop, operand))
+        return FLAT;
+    if (operand > 0 && repeats(loop, operand, 0))
         return CONSTANT;
-    bool contiguous = loop->strides[operand][loop->dims - 1] == 1;
-    return contiguous && (loop->dims == 1 || w->by_rows) ? DIRECT : BUFFERED;
+    bool short_row = last_size(loop) <= BUFFER / 2 && loop->strides[operand][loop->dims - 1] == 1;
+    return operand > 0 && short_row && repeats(loop, operand, 1) ? PERIODIC : BUFFERED;
+}
+
+/* Chooses each operand's access, and the sizes of blocks and tiles. */
+static void choose_access(walk *w) {
+    const dl_loop *loop = &w->loop;
+    bool any_buffered = false, any_periodic = false, any_buffer = false;
+    for (int k = 0; k < w->operands; k++) {
+        w->access[k] = linear_access(loop, k);
+        any_buffered |= w->access[k] == BUFFERED;
+        any_periodic |= w->access[k] == PERIODIC;
+    }
+    w->by_rows = any_buffered && last_size(loop) >= LONG_ROW;
+    for (int k = 0; k < w->operands; k++) {
+        if (any_buffered && w->access[k] == PERIODIC)
+            w->access[k] = BUFFERED;
+        if (w->by_rows && w->access[k] == BUFFERED && loop->strides[k][loop->dims - 1] == 1)
+            w->access[k] = ROW;
+        any_buffer |= w->access[k] != FLAT && w->access[k] != ROW;
+    }
+    w->block = any_buffer ? BUFFER : TILE;
+    if (any_periodic && !any_buffered)
+        w->block = BUFFER / last_size(loop) * last_size(loop);
+    w->tile = TILE / w->block * w->block;
 }
 
 /* The coordinates of the element with row-major number `at`, and its offset in an operand. */
@@ -171,22 +216,29 @@ static void transfer(const walk *w, int operand, int64_t at, int64_t n, char *bu
     }
 }
 
-static void fill_constant(const walk *w, int operand, char *buffer) {
-    copy_run(w->sizes[operand], BUFFER, buffer, 1, w->pointers[operand], 0);
+/* What is in the buffers of a tile from its start. */
+static void fill_buffers(const walk *w, char (*buffers)[BUFFER * 8]) {
+    for (int k = 1; k < w->operands; k++) {
+        if (w->access[k] == CONSTANT)
+            copy_run(w->sizes[k], BUFFER, buffers[k], 1, w->pointers[k], 0);
+        if (w->access[k] != PERIODIC)
+            continue;
+        int64_t row = last_size(&w->loop);
+        for (int64_t at = 0; at < w->block; at += row)
+            copy_run(w->sizes[k], row, buffers[k] + at * w->sizes[k], 1, w->pointers[k], 1);
+    }
 }
 
-static char *direct_pointer(const walk *w, int operand, int64_t at) {
-    int64_t coordinates[DL_LOOP_DIMS];
-    locate(&w->loop, at, coordinates);
-    return w->pointers[operand] + offset_of(&w->loop, operand, coordinates) * w->sizes[operand];
-}
-
-/* Elements at .. at + n - 1, which are within a row if the walk goes by rows. */
-static void run_block(const walk *w, int64_t at, int64_t n, char (*buffers)[BUFFER * 8]) {
+/* Elements at .. at + n - 1, within a row if the walk goes by rows; then the coordinates are those of element `at`. */
+static void run_block(const walk *w, int64_t at, int64_t n, const int64_t *coordinates, char (*buffers)[BUFFER * 8]) {
     void *pointers[DL_LOOP_OPERANDS];
     for (int k = 0; k < w->operands; k++) {
-        pointers[k] = w->access[k] == DIRECT ? direct_pointer(w, k, at) : buffers[k];
-        if (k > 0 && w->access[k] == BUFFERED)
+        pointers[k] = buffers[k];
+        if (w->access[k] == FLAT)
+            pointers[k] = w->pointers[k] + at * w->sizes[k];
+        else if (w->access[k] == ROW)
+            pointers[k] = w->pointers[k] + offset_of(&w->loop, k, coordinates) * w->sizes[k];
+        else if (k > 0 && w->access[k] == BUFFERED)
             transfer(w, k, at, n, buffers[k], false);
     }
     w->function(w->argument, n, pointers);
@@ -198,36 +250,40 @@ static void run_tile(void *argument, int64_t tile, int worker) {
     (void)worker;
     const walk *w = argument;
     _Alignas(64) char buffers[DL_LOOP_OPERANDS][BUFFER * 8];
-    for (int k = 1; k < w->operands; k++)
-        if (w->access[k] == CONSTANT)
-            fill_constant(w, k, buffers[k]);
-    int64_t at = tile * TILE;
-    int64_t end = DL_MIN(w->n, at + TILE);
-    int64_t row = w->by_rows ? w->loop.shape[w->loop.dims - 1] : INT64_MAX;
+    int64_t at = tile * w->tile, end = DL_MIN(w->n, at + w->tile);
+    int64_t coordinates[DL_LOOP_DIMS] = {0};
+    fill_buffers(w, buffers);
+    if (!w->by_rows) {
+        for (; at < end; at += w->block)
+            run_block(w, at, DL_MIN(w->block, end - at), coordinates, buffers);
+        return;
+    }
+    int last = w->loop.dims - 1;
+    locate(&w->loop, at, coordinates);
     while (at < end) {
-        int64_t n = DL_MIN(DL_MIN(w->block, end - at), row - at % row);
-        run_block(w, at, n, buffers);
+        int64_t n = DL_MIN(DL_MIN(w->block, end - at), w->loop.shape[last] - coordinates[last]);
+        run_block(w, at, n, coordinates, buffers);
         at += n;
+        coordinates[last] += n;
+        if (coordinates[last] == w->loop.shape[last])
+            next_row(&w->loop, coordinates);
     }
 }
 
 dl_status dl_elementwise(dl_context *context, const dl_loop *loop, int operands, const int *sizes,
                          void *const *pointers, double cost, dl_block_function function, void *argument) {
-    walk w = {.operands = operands, .n = 1, .block = TILE, .function = function, .argument = argument};
+    walk w = {.operands = operands, .n = 1, .function = function, .argument = argument};
     for (int i = 0; i < loop->dims; i++)
         w.n *= loop->shape[i];
     if (w.n == 0)
         return DL_OK;
     w.loop = merge_dims(loop, operands);
-    w.by_rows = w.loop.dims > 1 && w.loop.shape[w.loop.dims - 1] >= LONG_ROW;
     for (int k = 0; k < operands; k++) {
         w.sizes[k] = sizes[k];
         w.pointers[k] = pointers[k];
-        w.access[k] = access_of(&w, k);
-        if (w.access[k] != DIRECT)
-            w.block = BUFFER;
     }
-    int64_t tiles = (w.n + TILE - 1) / TILE;
+    choose_access(&w);
+    int64_t tiles = (w.n + w.tile - 1) / w.tile;
     return dl_parallel(context, tiles, dl_threads_for(context, (double)w.n * cost), run_tile, &w);
 }
 
@@ -258,6 +314,68 @@ static void copy_tile(void *argument, int64_t tile, int worker) {
     }
 }
 
+/* ---- transposing copies ---------------------------------------------------------------------------------------- */
+
+/* The input is contiguous along another dimension than the output: squares of both are in the cache at once. */
+
+/* Side of the squares that are turned within the cache. */
+#define SQUARE 16
+/* Rows of the output that a tile turns. */
+#define BAND 64
+
+#define TURN(type)                                                                                                     \
+    for (int64_t i = 0; i < rows; i++)                                                                                 \
+        for (int64_t j = 0; j < columns; j++)                                                                          \
+            ((type *)to)[i * to_row + j] = ((const type *)from)[i + j * from_column];
+
+static void turn_square(int size, int64_t rows, int64_t columns, char *to, int64_t to_row, const char *from,
+                        int64_t from_column) {
+    switch (size) {
+    case 1:
+        TURN(uint8_t)
+        break;
+    case 4:
+        TURN(uint32_t)
+        break;
+    default:
+        TURN(uint64_t)
+    }
+}
+
+/* A band of rows of the last two dimensions, which the loop has in the order (..., rows, columns). */
+static void turn_tile(void *argument, int64_t tile, int worker) {
+    (void)worker;
+    const copy *c = argument;
+    const dl_loop *loop = &c->loop;
+    int row = loop->dims - 2, column = loop->dims - 1;
+    int64_t bands = (loop->shape[row] + BAND - 1) / BAND;
+    int64_t coordinates[DL_LOOP_DIMS];
+    locate(loop, tile / bands * loop->shape[row] * loop->shape[column], coordinates);
+    coordinates[row] = tile % bands * BAND;
+    char *to = c->to + offset_of(loop, 0, coordinates) * c->size;
+    const char *from = c->from + offset_of(loop, 1, coordinates) * c->size;
+    int64_t rows = DL_MIN(loop->shape[row] - coordinates[row], BAND), columns = loop->shape[column];
+    int64_t to_row = loop->strides[0][row], from_column = loop->strides[1][column];
+    for (int64_t j = 0; j < columns; j += SQUARE)
+        for (int64_t i = 0; i < rows; i += SQUARE)
+            turn_square(c->size, DL_MIN(rows - i, SQUARE), DL_MIN(columns - j, SQUARE),
+                        to + (i * to_row + j) * c->size, to_row, from + (i + j * from_column) * c->size, from_column);
+}
+
+/* Puts the dimension along which the input is contiguous last but one, if it is not the last and worth it. */
+static bool turns(dl_loop *loop) {
+    int last = loop->dims - 1;
+    if (last < 1 || loop->strides[0][last] != 1 || loop->strides[1][last] == 1 || loop->shape[last] < 4)
+        return false;
+    for (int i = 0; i < last; i++) {
+        if (loop->strides[1][i] == 1 && loop->shape[i] >= 4) {
+            swap_dims(loop, 2, i, last - 1);
+            return true;
+        }
+    }
+    return false;
+}
+
 dl_status dl_copy_strided(dl_context *context, const dl_loop *loop, int size, void *to, const void *from) {
     copy c = {.loop = merge_dims(loop, 2), .size = size, .to = to, .from = from, .n = 1};
     for (int i = 0; i < loop->dims; i++)
@@ -266,8 +384,13 @@ dl_status dl_copy_strided(dl_context *context, const dl_loop *loop, int size, vo
         return DL_OK;
     if (c.loop.dims == 0)
         c.loop = dl_loop_flat(1);
-    int64_t tiles = (c.n + TILE - 1) / TILE;
-    return dl_parallel(context, tiles, dl_threads_for(context, (double)c.n * 0.25), copy_tile, &c);
+    int threads = dl_threads_for(context, (double)c.n * 0.25);
+    if (turns(&c.loop)) {
+        int64_t rows = c.loop.shape[c.loop.dims - 2], bands = (rows + BAND - 1) / BAND;
+        int64_t planes = c.n / (rows * c.loop.shape[c.loop.dims - 1]);
+        return dl_parallel(context, planes * bands, threads, turn_tile, &c);
+    }
+    return dl_parallel(context, (c.n + TILE - 1) / TILE, threads, copy_tile, &c);
 }
 
 /* ---- columns --------------------------------------------------------------------------------------------------- */

@@ -107,6 +107,35 @@ static void test_values_over_strides(void) {
                 check_strided(k, (dl_binary)f, reals[t]);
 }
 
+/* A matrix less a row and less a column: rows of all lengths, short ones that are repeated and long ones. */
+static void check_row_and_column(const dl_kernels *k, int64_t rows, int64_t columns) {
+    float *x = test_random(DL_ELEMENT_FLOAT32, rows * columns, -1, 1), *out = test_memory(rows * columns, 4);
+    float *vector = test_random(DL_ELEMENT_FLOAT32, DL_MAX(rows, columns), -1, 1);
+    for (int by_column = 0; by_column < 2; by_column++) {
+        dl_loop loop = {.dims = 2, .shape = {rows, columns}, .strides = {{columns, 1}, {columns, 1}}};
+        loop.strides[2][0] = by_column;
+        loop.strides[2][1] = !by_column;
+        CHECK_EQ_INT(k->binary(test_context(), DL_BINARY_sub, DL_ELEMENT_FLOAT32, out, x, vector, &loop, NULL), DL_OK);
+        bool right = true;
+        for (int64_t i = 0; i < rows * columns; i++)
+            right = right && out[i] == x[i] - vector[by_column ? i / columns : i % columns];
+        if (!CHECK(right))
+            fprintf(stderr, "    (%d, %d), by column: %d\n", (int)rows, (int)columns, by_column);
+    }
+    free(x);
+    free(out);
+    free(vector);
+}
+
+static void test_rows_and_columns_of_all_lengths(void) {
+    static const int64_t lengths[] = {1, 2, 3, 16, 63, 64, 100, 255, 256, 257, 512, 1000, 40000};
+    EACH_ISA(k)
+        for (int i = 0; i < DL_COUNT(lengths); i++) {
+            check_row_and_column(k, 1 + 70000 / lengths[i], lengths[i]);
+            check_row_and_column(k, 3, lengths[i]);
+        }
+}
+
 static double binary_one(const dl_kernels *k, dl_binary function, dl_element element, double a, double b) {
     double left = 0, right = 0, out = 0;
     test_set(element, &left, 0, a);
@@ -405,7 +434,8 @@ static void test_gather_and_its_gradient(void) {
     free(g);
 }
 
-CHECK_MAIN(CHECK_TEST(test_values_over_strides), CHECK_TEST(test_binary_gradients), CHECK_TEST(test_power_at_the_edges),
+CHECK_MAIN(CHECK_TEST(test_values_over_strides), CHECK_TEST(test_rows_and_columns_of_all_lengths),
+           CHECK_TEST(test_binary_gradients), CHECK_TEST(test_power_at_the_edges),
            CHECK_TEST(test_integer_arithmetic), CHECK_TEST(test_integer_division_by_zero_is_an_error),
            CHECK_TEST(test_comparisons), CHECK_TEST(test_where), CHECK_TEST(test_casts_are_defined_everywhere),
            CHECK_TEST(test_permuted_copies), CHECK_TEST(test_fill_and_arange),

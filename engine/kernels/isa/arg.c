@@ -1,7 +1,7 @@
 /* kernels/isa/arg.c: places of extremes, running sums, and the gradients of max, min and prod, over the middle of
  * contiguous (outer, n, inner). Each column is worked on whole, so its result depends on it alone. */
 #include "kernels/elementwise.h"
-#include "kernels/isa/math.h"
+#include "kernels/isa/lanes.h"
 #include "kernels/kernels.h"
 
 typedef struct arg_call {
@@ -13,6 +13,7 @@ typedef struct arg_call {
 } arg_call;
 
 #define IS_NAN(x) ((x) != (x))
+#define ROW_EXTREME(maximum, n, x) ((maximum) ? m_row_max(n, x) : m_row_min(n, x))
 
 #define T float
 #define R float
@@ -39,11 +40,14 @@ typedef struct arg_call {
 #undef LOOP
 
 #undef IS_NAN
+#undef ROW_EXTREME
 #define IS_NAN(x) false
+#define ROW_EXTREME(maximum, n, x) LOOP(extreme_of_row)(maximum, n, x)
 #define A uint64_t
 
 #define T int32_t
 #define LOOP(name) name##_i32
+#include "kernels/isa/arg_integer_source.h"
 #include "kernels/isa/arg_source.h"
 #include "kernels/isa/scan_source.h"
 #undef T
@@ -51,6 +55,7 @@ typedef struct arg_call {
 
 #define T int64_t
 #define LOOP(name) name##_i64
+#include "kernels/isa/arg_integer_source.h"
 #include "kernels/isa/arg_source.h"
 #include "kernels/isa/scan_source.h"
 #undef T
@@ -58,6 +63,7 @@ typedef struct arg_call {
 
 #define T uint8_t
 #define LOOP(name) name##_u8
+#include "kernels/isa/arg_integer_source.h"
 #include "kernels/isa/arg_source.h"
 #include "kernels/isa/scan_source.h"
 #undef T

@@ -1,18 +1,15 @@
-/* kernels/isa/arg_source.h: places of extremes for one element type: T and LOOP(name) are set by the including file. */
+/* kernels/isa/arg_source.h: places of extremes for one element type: T and LOOP(name) are set by the including file, as
+ * are IS_NAN(x) and ROW_EXTREME(maximum, n, x), the extreme of a row or a NaN in it. */
 
 /* True if x is more extreme than best, or the first NaN. NaN is never ordered, so an integer type has the first part
  * alone in effect. */
 #define BEATS(x, best) ((maximum ? (x) > (best) : (x) < (best)) || (IS_NAN(x) && !IS_NAN(best)))
 
 static void LOOP(arg_row)(bool maximum, int64_t n, int64_t *out, const T *x) {
-    T best = x[0];
+    T best = ROW_EXTREME(maximum, n, x);
     int64_t at = 0;
-    for (int64_t i = 1; i < n; i++) {
-        if (BEATS(x[i], best)) {
-            best = x[i];
-            at = i;
-        }
-    }
+    while (x[at] != best && !IS_NAN(x[at]))
+        at++;
     *out = at + 1;
 }
 

@@ -1,89 +1,94 @@
-/* kernels/isa/lanes.h: sums and maxima of contiguous rows, in an order that neither the instruction set nor anything but
- * the length decides.
+/* kernels/isa/lanes.h: sums and extremes of contiguous rows, in an order that the length alone decides.
  *
- * A row goes into LANES accumulators, element i into lane i % LANES, which are added as a tree at the end. Vectors are 64
- * bytes for every instruction set; smaller ones work on their parts. Sums of float32 are carried in float32 for
- * SUM_BLOCK elements at most and in float64 from block to block. */
+ * A row goes into a fixed number of lanes (16 of float, 8 of double, twice), element i into lane i % lanes, which are
+ * added as a tree at the end: the same for every instruction set, whose vectors are parts of the lanes. Sums of float32
+ * are carried in float32 for SUM_BLOCK elements at most and in float64 from block to block. */
 #ifndef DL_KERNELS_ISA_LANES_H
 #define DL_KERNELS_ISA_LANES_H
 
 #include "kernels/isa/math.h"
-
-/* Vectors of 64 bytes are returned by functions that are always inlined: their calling convention is never used. */
-#pragma GCC diagnostic ignored "-Wpsabi"
+#include "kernels/isa/vector.h"
 
 #define SUM_BLOCK 1024
 
-#define DL_LANES_(real, s, integer, lanes)                                                                             \
-    typedef real dl_lanes_##s __attribute__((vector_size(64)));                                                        \
-    typedef real dl_lanes_memory_##s __attribute__((vector_size(64), aligned(sizeof(real)), may_alias));               \
-    typedef integer dl_lanes_mask_##s __attribute__((vector_size(64)));                                                \
-                                                                                                                       \
-    DL_INLINE dl_lanes_##s dl_lanes_load_##s(const real *x) {                                                          \
-        return *(const dl_lanes_memory_##s *)x;                                                                        \
-    }                                                                                                                  \
-    /* The first n of x, the rest filled up. */                                                                        \
-    DL_INLINE dl_lanes_##s dl_lanes_load_tail_##s(int64_t n, const real *x, real fill) {                               \
-        _Alignas(64) real buffer[lanes];                                                                               \
-        for (int i = 0; i < lanes; i++)                                                                                \
-            buffer[i] = i < n ? x[i] : fill;                                                                           \
-        return *(const dl_lanes_##s *)buffer;                                                                          \
-    }                                                                                                                  \
-    DL_INLINE real dl_lanes_sum_##s(dl_lanes_##s v) {                                                                  \
-        for (int half = lanes / 2; half > 0; half /= 2)                                                                \
-            for (int i = 0; i < half; i++)                                                                             \
-                v[i] += v[i + half];                                                                                   \
-        return v[0];                                                                                                   \
-    }
+#define DL_ROW_LANES_f32 16
+#define DL_ROW_LANES_f64 8
+/* Vectors that make the lanes. */
+#define DL_ROW_PARTS_f32 (DL_ROW_LANES_f32 / DL_LANES_F32)
+#define DL_ROW_PARTS_f64 (DL_ROW_LANES_f64 / DL_LANES_F64)
 
-DL_LANES_(float, f32, int32_t, 16)
-DL_LANES_(double, f64, int64_t, 8)
+/* for each part p of the lanes, unrolled so that arrays of vectors stay in registers */
+#define DL_EACH_PART(s) _Pragma("GCC unroll 16") for (int p = 0; p < DL_ROW_PARTS_##s; p++)
+
+/* What is left of a row at its end, the rest of the lanes filled up. */
+#define DL_ROW_TAIL_(real, s)                                                                                          \
+    DL_INLINE void dl_row_tail_##s(real *lanes, int64_t n, const real *x, real fill) {                                 \
+        for (int i = 0; i < DL_ROW_LANES_##s; i++)                                                                     \
+            lanes[i] = fill;                                                                                           \
+        for (int64_t i = 0; i < n; i++)                                                                                \
+            lanes[i] = x[i];                                                                                           \
+    }
+DL_ROW_TAIL_(float, f32)
+DL_ROW_TAIL_(double, f64)
 
 /* The largest (smallest) element of a row, NaN if there is one, the identity if it is empty. */
-#define DL_ROW_EXTREME_(name, before, identity, real, s, lanes)                                                        \
-    DL_INLINE dl_lanes_##s dl_lanes_##name##_##s(dl_lanes_##s a, dl_lanes_##s b) {                                     \
-        dl_lanes_mask_##s take_a = (a before b) | (a != a);                                                            \
-        return (dl_lanes_##s)((take_a & (dl_lanes_mask_##s)a) | (~take_a & (dl_lanes_mask_##s)b));                     \
+#define DL_ROW_EXTREME_(name, before, identity, real, s, L)                                                            \
+    DL_INLINE dl_v_##s dl_lanes_##name##_##s(dl_v_##s a, dl_v_##s b) {                                                 \
+        return dl_select_##s((a before b) | (a != a), a, b);                                                           \
     }                                                                                                                  \
     DL_INLINE real dl_row_##name##_##s(int64_t n, const real *x) {                                                     \
-        dl_lanes_##s best = (real)(identity) - (dl_lanes_##s){0};                                                      \
+        enum { LANES = DL_ROW_LANES_##s };                                                                             \
+        dl_v_##s best[DL_ROW_PARTS_##s];                                                                               \
+        real lanes[LANES];                                                                                             \
         int64_t i = 0;                                                                                                 \
-        for (; i + lanes <= n; i += lanes)                                                                             \
-            best = dl_lanes_##name##_##s(best, dl_lanes_load_##s(x + i));                                              \
-        if (i < n)                                                                                                     \
-            best = dl_lanes_##name##_##s(best, dl_lanes_load_tail_##s(n - i, x + i, (real)(identity)));                \
-        real result = best[0];                                                                                         \
-        for (int lane = 1; lane < lanes; lane++)                                                                       \
-            result = dl_##name##_##s(result, best[lane]);                                                              \
-        return result;                                                                                                 \
+        DL_EACH_PART(s) best[p] = dl_splat_##s((real)(identity));                                                      \
+        for (; i + LANES <= n; i += LANES)                                                                             \
+            DL_EACH_PART(s) best[p] = dl_lanes_##name##_##s(best[p], dl_load_##s(x + i + p * L));                      \
+        dl_row_tail_##s(lanes, n - i, x + i, (real)(identity));                                                        \
+        DL_EACH_PART(s) best[p] = dl_lanes_##name##_##s(best[p], dl_load_##s(lanes + p * L));                          \
+        DL_EACH_PART(s) dl_store_##s(lanes + p * L, best[p]);                                                          \
+        for (int half = LANES / 2; half > 0; half /= 2)                                                                \
+            for (int lane = 0; lane < half; lane++)                                                                    \
+                lanes[lane] = dl_##name##_##s(lanes[lane], lanes[lane + half]);                                        \
+        return lanes[0];                                                                                               \
     }
 
-DL_ROW_EXTREME_(max, >, -INFINITY, float, f32, 16)
-DL_ROW_EXTREME_(max, >, -INFINITY, double, f64, 8)
-DL_ROW_EXTREME_(min, <, INFINITY, float, f32, 16)
-DL_ROW_EXTREME_(min, <, INFINITY, double, f64, 8)
+DL_ROW_EXTREME_(max, >, -INFINITY, float, f32, DL_LANES_F32)
+DL_ROW_EXTREME_(max, >, -INFINITY, double, f64, DL_LANES_F64)
+DL_ROW_EXTREME_(min, <, INFINITY, float, f32, DL_LANES_F32)
+DL_ROW_EXTREME_(min, <, INFINITY, double, f64, DL_LANES_F64)
 
-/* A sum over a row of TERM, an expression in vectors a (and b) of LANES elements of x (and z). */
-#define DL_ROW_SUM_(name, real, s, lanes, TERM)                                                                        \
+/* A sum over a row of TERM, an expression in vectors a of x and b of z. */
+#define DL_ROW_SUM_(name, real, s, L, TERM)                                                                            \
     DL_INLINE real dl_block_##name##_##s(int64_t n, const real *x, const real *z) {                                    \
-        dl_lanes_##s even = {0}, odd = {0};                                                                            \
+        enum { LANES = DL_ROW_LANES_##s };                                                                             \
+        dl_v_##s even[DL_ROW_PARTS_##s], odd[DL_ROW_PARTS_##s];                                                        \
+        real first[LANES], second[LANES];                                                                              \
         int64_t i = 0;                                                                                                 \
-        for (; i + 2 * lanes <= n; i += 2 * lanes) {                                                                   \
-            dl_lanes_##s a = dl_lanes_load_##s(x + i), b = dl_lanes_load_##s(z + i);                                   \
-            even += TERM;                                                                                              \
-            a = dl_lanes_load_##s(x + i + lanes), b = dl_lanes_load_##s(z + i + lanes);                                \
-            odd += TERM;                                                                                               \
+        DL_EACH_PART(s) even[p] = odd[p] = dl_splat_##s(0);                                                            \
+        for (; i + 2 * LANES <= n; i += 2 * LANES) {                                                                   \
+            DL_EACH_PART(s) {                                                                                          \
+                dl_v_##s a = dl_load_##s(x + i + p * L), b = dl_load_##s(z + i + p * L);                               \
+                even[p] += TERM;                                                                                       \
+            }                                                                                                          \
+            DL_EACH_PART(s) {                                                                                          \
+                dl_v_##s a = dl_load_##s(x + i + LANES + p * L), b = dl_load_##s(z + i + LANES + p * L);               \
+                odd[p] += TERM;                                                                                        \
+            }                                                                                                          \
         }                                                                                                              \
-        if (i + lanes <= n) {                                                                                          \
-            dl_lanes_##s a = dl_lanes_load_##s(x + i), b = dl_lanes_load_##s(z + i);                                   \
-            even += TERM;                                                                                              \
-            i += lanes;                                                                                                \
+        for (; i < n; i += LANES) {                                                                                    \
+            dl_row_tail_##s(first, n - i < LANES ? n - i : LANES, x + i, 0);                                           \
+            dl_row_tail_##s(second, n - i < LANES ? n - i : LANES, z + i, 0);                                          \
+            DL_EACH_PART(s) {                                                                                          \
+                dl_v_##s a = dl_load_##s(first + p * L), b = dl_load_##s(second + p * L);                              \
+                even[p] += TERM;                                                                                       \
+            }                                                                                                          \
         }                                                                                                              \
-        if (i < n) {                                                                                                   \
-            dl_lanes_##s a = dl_lanes_load_tail_##s(n - i, x + i, 0), b = dl_lanes_load_tail_##s(n - i, z + i, 0);     \
-            odd += TERM;                                                                                               \
-        }                                                                                                              \
-        return dl_lanes_sum_##s(even + odd);                                                                           \
+        DL_EACH_PART(s) dl_store_##s(first + p * L, even[p] + odd[p]);                                                 \
+        for (int half = LANES / 2; half > 0; half /= 2)                                                                \
+            for (int lane = 0; lane < half; lane++)                                                                    \
+                first[lane] += first[lane + half];                                                                     \
+        return first[0];                                                                                               \
     }                                                                                                                  \
     DL_INLINE double dl_row_##name##_##s(int64_t n, const real *x, const real *z) {                                    \
         double total = 0;                                                                                              \
@@ -94,14 +99,12 @@ DL_ROW_EXTREME_(min, <, INFINITY, double, f64, 8)
         return total;                                                                                                  \
     }
 
-/* dl_row_sum(n, x, x): sum of x; dl_row_dot(n, x, z): sum of x * z. */
-#define DL_ROW_SUMS_(real, s, lanes)                                                                                   \
-    DL_ROW_SUM_(sum, real, s, lanes, ((void)b, a))                                                                     \
-    DL_ROW_SUM_(dot, real, s, lanes, a * b)
+DL_ROW_SUM_(sum, float, f32, DL_LANES_F32, ((void)b, a))
+DL_ROW_SUM_(sum, double, f64, DL_LANES_F64, ((void)b, a))
+DL_ROW_SUM_(dot, float, f32, DL_LANES_F32, a * b)
+DL_ROW_SUM_(dot, double, f64, DL_LANES_F64, a * b)
 
-DL_ROW_SUMS_(float, f32, 16)
-DL_ROW_SUMS_(double, f64, 8)
-
+/* m_row_sum(n, x): sum of x; m_row_dot(n, x, z): sum of x * z. */
 #define m_row_max DL_OWN_(row_max)
 #define m_row_min DL_OWN_(row_min)
 #define m_row_sum(n, x) DL_OWN_(row_sum)(n, x, x)

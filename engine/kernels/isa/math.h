@@ -424,15 +424,17 @@ DL_INLINE double dl_cos_core_f64(double r, double low) {
     return w + (((1 - w) - half) + (z * z * c - r * low));
 }
 
-/* sin(x + quarter * pi / 2) for |x| <= DL_SIN_LIMIT: pi / 2 in two parts, the first of 33 bits, so that its multiples
- * are exact; 1 ulp (1.5 where k is large) */
+/* sin(x + quarter * pi / 2) for |x| <= DL_SIN_LIMIT: pi / 2 in three parts, two of 33 bits, so that their multiples are
+ * exact; 1 ulp */
 DL_INLINE double dl_sin_shifted_f64(double x, uint64_t quarter) {
     double rounded = x * 0.63661977236758134308 + DL_ROUND_F64;
     double k = rounded - DL_ROUND_F64;
     double high = x - k * 1.57079632673412561417e+00;
-    double tail = k * 6.07710050650619224932e-11;
-    double r = high - tail;
-    double low = (high - r) - tail;
+    double middle = k * 6.07710050630396597660e-11;
+    double rest = high - middle;
+    double tail = k * 2.02226624879595063154e-21 - ((high - rest) - middle);
+    double r = rest - tail;
+    double low = (rest - r) - tail;
     uint64_t quadrant = dl_bits_f64(rounded) + quarter;
     double y = quadrant & 1 ? dl_cos_core_f64(r, low) : dl_sin_core_f64(r, low);
     return dl_from_bits_f64(dl_bits_f64(y) ^ ((quadrant & 2) << 62));
@@ -472,6 +474,83 @@ DL_INLINE double dl_sin_turns_shifted_f64(double t, uint64_t quarter) {
     uint64_t quadrant = dl_bits_f64(rounded) + quarter;
     double y = quadrant & 1 ? dl_cos_core_f64(r, 0) : dl_sin_core_f64(r, 0);
     return dl_from_bits_f64(dl_bits_f64(y) ^ ((quadrant & 2) << 62));
+}
+
+/* ---- float32 by way of float64 --------------------------------------------------------------------------------- */
+
+/* Each is computed in float64 to some 1e-8 or better and rounded once: below 1 ulp. */
+
+/* sin / cos for |x| <= DL_SIN_LIMIT */
+DL_INLINE float dl_tan_f32(float x) {
+    double sine = dl_sin_shifted_f64((double)x, 0);
+    return (float)(sine / dl_sin_shifted_f64((double)x, 1));
+}
+
+/* atan(y / x) for y, x >= 0, not both 0 or infinite: by turns of pi / 4 and pi / 2 to a ratio below tan(pi / 8) (Cephes) */
+DL_INLINE double dl_atan_ratio(double y, double x) {
+    int steep = y > 2.414213562373095 * x;
+    int middle = y > 0.41421356237309503 * x;
+    double above = steep ? -x : middle ? y - x : y;
+    double below = steep ? y : middle ? y + x : x;
+    double turn = steep ? 1.57079632679489661923 : middle ? 0.78539816339744830962 : 0.0;
+    double r = above / below;
+    double z = r * r;
+    double p = 8.05374449538e-2;
+    p = p * z + -1.38776856032e-1;
+    p = p * z + 1.99777106478e-1;
+    p = p * z + -3.33329491539e-1;
+    return turn + (r + r * z * p);
+}
+
+DL_INLINE float dl_atan_f32(float x) {
+    return copysignf((float)dl_atan_ratio(fabs((double)x), 1), x);
+}
+
+DL_INLINE float dl_asin_f32(float x) {
+    double a = fabs((double)x);
+    return copysignf((float)dl_atan_ratio(a, sqrt((1 - a) * (1 + a))), x);
+}
+
+DL_INLINE float dl_acos_f32(float x) {
+    double a = fabs((double)x);
+    double angle = dl_atan_ratio(sqrt((1 - a) * (1 + a)), a);
+    return (float)(x < 0 ? 3.14159265358979323846 - angle : angle);
+}
+
+DL_INLINE float dl_sinh_f32(float x) {
+    double a = fabs((double)x);
+    double t = dl_expm1_f64(a > 200 ? 200 : a);
+    return copysignf((float)(0.5 * (t + t / (t + 1))), x);
+}
+
+DL_INLINE float dl_cosh_f32(float x) {
+    double a = fabs((double)x);
+    double e = dl_exp_f64(a > 200 ? 200 : a);
+    return (float)(0.5 * (e + 1 / e));
+}
+
+DL_INLINE float dl_asinh_f32(float x) {
+    double a = fabs((double)x);
+    double y = dl_log1p_f64(a + a * a / (1 + sqrt(a * a + 1)));
+    return copysignf(a < (double)INFINITY ? (float)y : (float)a, x);
+}
+
+DL_INLINE float dl_acosh_f32(float x) {
+    double a = (double)x - 1;
+    return (float)dl_log1p_f64(a + sqrt(a * ((double)x + 1)));
+}
+
+DL_INLINE float dl_atanh_f32(float x) {
+    double a = fabs((double)x);
+    return copysignf((float)(0.5 * dl_log1p_f64(2 * a / (1 - a))), x);
+}
+
+DL_INLINE float dl_log2_f32(float x) {
+    return (float)(dl_log_f64((double)x) * 1.44269504088896340736);
+}
+
+DL_INLINE float dl_log10_f32(float x) {
+    return (float)(dl_log_f64((double)x) * 0.43429448190325182765);
 }
 
 /* ---- powers ---------------------------------------------------------------------------------------------------- */
@@ -587,6 +666,8 @@ DL_INLINE float dl_floor_divide_f32(float a, float b) {
 
 #define DL_OWN_(name) _Generic((R)0, float: dl_##name##_f32, default: dl_##name##_f64)
 #define DL_LIBM_(name) _Generic((R)0, float: name##f, default: name)
+/* Own code for float, the C library's for double. */
+#define DL_MIXED_(name) _Generic((R)0, float: dl_##name##_f32, default: name)
 
 #define m_exp DL_OWN_(exp)
 #define m_expm1 DL_OWN_(expm1)
@@ -616,7 +697,7 @@ DL_INLINE float dl_floor_divide_f32(float a, float b) {
 #define m_clip_probability DL_OWN_(clip_probability)
 #define m_remainder DL_OWN_(remainder)
 #define m_floor_divide DL_OWN_(floor_divide)
-#define m_pow _Generic((R)0, float: dl_pow_f32, default: pow)
+#define m_pow DL_MIXED_(pow)
 
 #define m_abs DL_LIBM_(fabs)
 #define m_sqrt DL_LIBM_(sqrt)
@@ -624,18 +705,18 @@ DL_INLINE float dl_floor_divide_f32(float a, float b) {
 #define m_ceil DL_LIBM_(ceil)
 #define m_round DL_LIBM_(rint)
 #define m_trunc DL_LIBM_(trunc)
-#define m_log2 DL_LIBM_(log2)
-#define m_log10 DL_LIBM_(log10)
-#define m_sinh DL_LIBM_(sinh)
-#define m_cosh DL_LIBM_(cosh)
-#define m_asinh DL_LIBM_(asinh)
-#define m_acosh DL_LIBM_(acosh)
-#define m_atanh DL_LIBM_(atanh)
+#define m_log2 DL_MIXED_(log2)
+#define m_log10 DL_MIXED_(log10)
+#define m_sinh DL_MIXED_(sinh)
+#define m_cosh DL_MIXED_(cosh)
+#define m_asinh DL_MIXED_(asinh)
+#define m_acosh DL_MIXED_(acosh)
+#define m_atanh DL_MIXED_(atanh)
 #define m_erfc DL_LIBM_(erfc)
-#define m_tan DL_LIBM_(tan)
-#define m_asin DL_LIBM_(asin)
-#define m_acos DL_LIBM_(acos)
-#define m_atan DL_LIBM_(atan)
+#define m_tan DL_MIXED_(tan)
+#define m_asin DL_MIXED_(asin)
+#define m_acos DL_MIXED_(acos)
+#define m_atan DL_MIXED_(atan)
 #define m_atan2 DL_LIBM_(atan2)
 #define m_fmod DL_LIBM_(fmod)
 

@@ -11,7 +11,7 @@
 typedef struct unary_call {
     dl_unary function;
     double parameters[2];
-    bool periodic; /* sine or cosine, whose own code has a limited range */
+    bool periodic; /* sine or cosine, whose own code has a limited range (so has the tangent, but not its gradient) */
 } unary_call;
 
 #define R float

@@ -45,7 +45,7 @@ static void (*const LOOP(gradients)[])(int64_t n, R *out, const R *grad, const R
 #undef X
 };
 
-/* True if an angle is out of the range of the own sine and cosine. */
+/* True if an angle is out of the range of the own sine, cosine and tangent. */
 static bool LOOP(beyond)(int64_t n, const R *angles) {
     int found = 0;
     for (int64_t i = 0; i < n; i++)
@@ -53,8 +53,10 @@ static bool LOOP(beyond)(int64_t n, const R *angles) {
     return found;
 }
 
-/* Sine or cosine of one angle beyond that range, by the C library; in the gradients each stands for the other. */
+/* One angle beyond that range, by the C library. */
 static R LOOP(beyond_value)(dl_unary function, R x) {
+    if (function == DL_UNARY_tan)
+        return DL_LIBM_(tan)(x);
     return function == DL_UNARY_sin ? DL_LIBM_(sin)(x) : DL_LIBM_(cos)(x);
 }
 
@@ -67,7 +69,8 @@ static void LOOP(value_block)(void *argument, int64_t n, void *const *at) {
     R *out = at[0];
     const R *x = at[1];
     R p0 = (R)call->parameters[0], p1 = (R)call->parameters[1];
-    if (!call->periodic || !LOOP(beyond)(n, x)) {
+    bool periodic = call->periodic || call->function == DL_UNARY_tan;
+    if (!periodic || !LOOP(beyond)(n, x)) {
         LOOP(values)[call->function](n, out, x, p0, p1);
         return;
     }
