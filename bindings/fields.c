@@ -236,7 +236,8 @@ dlua_fields *dlua_new_fields(lua_State *L, int index, const char *of, size_t bas
         offset += round_up(read_field(&d, out, k, engine_only));
         lua_settop(L, d.kept);
     }
-    memcpy(out->fields + own, more, (size_t)others * sizeof(dl_field));
+    if (others > 0)
+        memcpy(out->fields + own, more, (size_t)others * sizeof(dl_field));
     out->options_size = offset;
     lua_pop(L, 1);
     return out;

@@ -84,7 +84,8 @@ static void answer(int client) {
                  atomic_load(&http.code));
         send_all(client, head, strlen(head));
     } else if (first >= SIZE) {
-        send_all(client, "HTTP/1.1 416 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 60);
+        const char *refusal = "HTTP/1.1 416 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        send_all(client, refusal, strlen(refusal));
     } else if (range && !atomic_load(&http.no_ranges)) {
         send_body(client, first, "206 Partial Content");
     } else {
