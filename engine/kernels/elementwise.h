@@ -22,13 +22,14 @@ dl_status dl_elementwise(dl_context *context, const dl_loop *loop, int operands,
 /* Copies the elements (of `size` bytes) of operand 1 to operand 0. */
 dl_status dl_copy_strided(dl_context *context, const dl_loop *loop, int size, void *to, const void *from);
 
-/* Columns o, column .. column + columns - 1 of (outer, n, inner): what one call works on, all n of each. The first element
- * is at (o * n * inner + column), the next of a column inner elements further on; at most DL_UNIT_COLUMNS columns. */
+/* Columns o, column .. column + columns - 1 of (outer, n, inner): what one call works on, all n of each. The first
+ * element is at (o * n * inner + column), the next of a column inner elements further on; at most DL_UNIT_COLUMNS
+ * columns. */
 typedef void (*dl_unit_function)(void *argument, int64_t o, int64_t column, int64_t columns);
 #define DL_UNIT_COLUMNS 64
 
-/* Runs function over all columns of (outer, n, inner), in tiles that depend on the sizes alone. With inner 1 a column is
- * a contiguous row. cost as in dl_elementwise. */
+/* Runs function over all columns of (outer, n, inner), in tiles that depend on the sizes alone. With inner 1 a column
+ * is a contiguous row. cost as in dl_elementwise. */
 dl_status dl_columnwise(dl_context *context, int64_t outer, int64_t n, int64_t inner, double cost,
                         dl_unit_function function, void *argument);
 

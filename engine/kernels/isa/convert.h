@@ -1,5 +1,5 @@
-/* kernels/isa/convert.h: floats to integers without undefined cases: cut towards zero, kept within the type's range, NaN
- * to zero. Branch-free, so that loops vectorize where the instruction set can. */
+/* kernels/isa/convert.h: floats to integers without undefined cases: cut towards zero, kept within the type's range,
+ * NaN to zero. Branch-free, so that loops vectorize where the instruction set can. */
 #ifndef DL_KERNELS_ISA_CONVERT_H
 #define DL_KERNELS_ISA_CONVERT_H
 
@@ -7,7 +7,7 @@
 
 #include "kernels/isa/math.h"
 
-/* below and above: the first doubles out of range, whose neighbours towards zero convert. */
+/* least: the lowest double that converts; above: the first one too large. */
 #define DL_SATURATE_(name, type, lowest, highest, least, above)                                                        \
     DL_INLINE type dl_saturate_##name(double x) {                                                                      \
         double inside = x >= (least) && x < (above) ? x : 0.0;                                                         \

@@ -104,7 +104,32 @@ DL_ROW_SUM_(sum, double, f64, DL_LANES_F64, ((void)b, a))
 DL_ROW_SUM_(dot, float, f32, DL_LANES_F32, a * b)
 DL_ROW_SUM_(dot, double, f64, DL_LANES_F64, a * b)
 
-/* m_row_sum(n, x): sum of x; m_row_dot(n, x, z): sum of x * z. */
+/* y = e^(x - shift) over n elements, in whole vectors: what is left at the end goes through a buffer, so that a short row
+ * (ten classes) costs no scalar calls. y may be x. */
+#define DL_ROW_EXP_(real, s)                                                                                           \
+    DL_INLINE void dl_row_exp_##s(int64_t n, real *y, const real *x, real shift) {                                     \
+        enum { LANES = DL_ROW_LANES_##s };                                                                             \
+        real lanes[LANES];                                                                                             \
+        int64_t i = 0;                                                                                                 \
+        for (; i + LANES <= n; i += LANES) {                                                                           \
+            _Pragma("omp simd") for (int lane = 0; lane < LANES; lane++) {                                             \
+                y[i + lane] = dl_exp_##s(x[i + lane] - shift);                                                         \
+            }                                                                                                          \
+        }                                                                                                              \
+        if (i == n)                                                                                                    \
+            return;                                                                                                    \
+        dl_row_tail_##s(lanes, n - i, x + i, shift);                                                                   \
+        _Pragma("omp simd") for (int lane = 0; lane < LANES; lane++) {                                                 \
+            lanes[lane] = dl_exp_##s(lanes[lane] - shift);                                                             \
+        }                                                                                                              \
+        for (int64_t lane = 0; i < n; i++, lane++)                                                                     \
+            y[i] = lanes[lane];                                                                                        \
+    }
+DL_ROW_EXP_(float, f32)
+DL_ROW_EXP_(double, f64)
+
+/* m_row_exp(n, y, x, shift): see above; m_row_sum(n, x): sum of x; m_row_dot(n, x, z): sum of x * z. */
+#define m_row_exp DL_OWN_(row_exp)
 #define m_row_max DL_OWN_(row_max)
 #define m_row_min DL_OWN_(row_min)
 #define m_row_sum(n, x) DL_OWN_(row_sum)(n, x, x)

@@ -1,5 +1,5 @@
-/* kernels/isa/loss.c: cross-entropy over classes, from logits or probabilities, against labels or distributions, forward
- * and backward.
+/* kernels/isa/loss.c: cross-entropy over classes, from logits or probabilities, against labels or distributions,
+ * forward and backward.
  *
  * Labels are checked before anything is written. Always true: a row's result depends on that row alone. */
 #include "kernels/elementwise.h"

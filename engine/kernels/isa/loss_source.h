@@ -27,9 +27,7 @@ static double LOOP(exp_sum)(int64_t n, const R *x, R shift) {
     double sum = 0;
     for (int64_t from = 0; from < n; from += SUM_BLOCK) {
         int64_t count = DL_MIN(n - from, SUM_BLOCK);
-        _Pragma("omp simd") for (int64_t i = 0; i < count; i++) {
-            buffer[i] = m_exp(x[from + i] - shift);
-        }
+        m_row_exp(count, buffer, x + from, shift);
         sum += m_row_sum(count, buffer);
     }
     return sum;
@@ -78,8 +76,8 @@ static void LOOP(loss_row)(const loss_call *call, int64_t row) {
     R loss;
     if (call->labels && call->smoothing == 0) {
         R v;
-        LOOP(log_probabilities)(call, 1, &v, x + dl_index_at(call->label_element, call->labels, row) - 1, shift, log_sum,
-                                factor);
+        int64_t label = dl_index_at(call->label_element, call->labels, row);
+        LOOP(log_probabilities)(call, 1, &v, x + label - 1, shift, log_sum, factor);
         loss = -v;
     } else {
         loss = (R)LOOP(weighted_loss)(call, row, x, shift, log_sum, factor);
@@ -106,9 +104,9 @@ static void LOOP(logits_gradient_row)(const loss_call *call, int64_t row, R g, R
         const R *x = (const R *)call->x + row * call->classes + from;
         R *dx = (R *)call->out + row * call->classes + from;
         const R *t = LOOP(target_block)(call, row, from, count, buffer);
-        _Pragma("omp simd") for (int64_t i = 0; i < count; i++) {
-            dx[i] = g * (m_exp(x[i] - normalizer) * sum - t[i]);
-        }
+        m_row_exp(count, dx, x, normalizer);
+        for (int64_t i = 0; i < count; i++)
+            dx[i] = g * (dx[i] * sum - t[i]);
     }
 }
 

@@ -1,13 +1,13 @@
 /* kernels/isa/math.h: exp, log, tanh and their like as inline functions of one float or double, written so that loops
  * over them vectorize under `omp simd` and give the same bits in vectors and alone.
  *
- * What holds for all that are made here: numbers too small to be normal count as zero, as arguments and as results (the
- * engine flushes them, see dl_parallel); NaN gives NaN, infinities and poles give the limits. The largest errors in units
- * in the last place are given beside each and held by tests/engine/test_kernels_math.c. The polynomials are minimax fits
- * (Remez) of the functions named beside them.
+ * What holds for all that are made here: numbers too small to be normal count as zero, as arguments and as results
+ * (the engine flushes them, see dl_parallel); NaN gives NaN, infinities and poles give the limits. The largest errors
+ * in units in the last place are given beside each and held by tests/engine/test_kernels_math.c. The polynomials are
+ * minimax fits (Remez) of the functions named beside them.
  *
- * m_exp(x) and its like are the functions of the element type R (a macro, float or double) of the including file. What is
- * rarely computed is left to the C library: those loops do not vectorize. */
+ * m_exp(x) and its like are the functions of the element type R (a macro, float or double) of the including file. What
+ * is rarely computed in float64 is left to the C library: those loops do not vectorize. */
 #ifndef DL_KERNELS_ISA_MATH_H
 #define DL_KERNELS_ISA_MATH_H
 
@@ -486,7 +486,8 @@ DL_INLINE float dl_tan_f32(float x) {
     return (float)(sine / dl_sin_shifted_f64((double)x, 1));
 }
 
-/* atan(y / x) for y, x >= 0, not both 0 or infinite: by turns of pi / 4 and pi / 2 to a ratio below tan(pi / 8) (Cephes) */
+/* atan(y / x) for y, x >= 0, not both 0 or infinite: by turns of pi / 4 and pi / 2 to a ratio below tan(pi / 8)
+ * (Cephes). */
 DL_INLINE double dl_atan_ratio(double y, double x) {
     int steep = y > 2.414213562373095 * x;
     int middle = y > 0.41421356237309503 * x;

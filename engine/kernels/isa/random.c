@@ -1,7 +1,7 @@
 /* kernels/isa/random.c: random numbers and dropout from counter-based streams (Philox 4x32-10, base/random.c).
  *
- * Blocks of POSITIONS positions are drawn at once, a lane each. What an element gets depends on the stream, its position
- * and its place in it alone. */
+ * Blocks of POSITIONS positions are drawn at once, a lane each. What an element gets depends on the stream, its
+ * position and its place in it alone. */
 #include <string.h>
 
 #include "kernels/elementwise.h"

@@ -77,9 +77,7 @@ static void LOOP(logsumexp_row)(int64_t n, R *out, const R *x) {
     for (int64_t from = 0; from < n; from += SUM_BLOCK) {
         R y[SUM_BLOCK];
         int64_t count = DL_MIN(n - from, SUM_BLOCK);
-        _Pragma("omp simd") for (int64_t i = 0; i < count; i++) {
-            y[i] = m_exp(x[from + i] - shift);
-        }
+        m_row_exp(count, y, x + from, shift);
         sum += m_row_sum(count, y);
     }
     *out = (R)((double)shift + dl_log_f64(sum));

@@ -1,7 +1,7 @@
 /* kernels/isa/softmax.c: softmax and log_softmax over the middle of (outer, n, inner), forward and backward.
  *
- * One row (inner = 1) or one block of columns is the unit of work; the maximum is subtracted first, so nothing overflows.
- * The loops are free of branches and stay in the first-level cache for rows of a few thousand elements. */
+ * One row (inner = 1) or one block of columns is the unit of work; the maximum is subtracted first, so nothing
+ * overflows. The loops are free of branches and stay in the first-level cache for rows of a few thousand elements. */
 #include "kernels/elementwise.h"
 #include "kernels/isa/lanes.h"
 #include "kernels/kernels.h"

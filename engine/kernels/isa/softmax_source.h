@@ -1,15 +1,8 @@
 /* kernels/isa/softmax_source.h: softmax of rows and of columns for one real type: R and LOOP(name) are set by the
  * including file. */
 
-/* y = e^(x - shift); returns nothing: the sum is taken after, in the order of lanes.h. */
-static void LOOP(exp_shifted)(int64_t n, R *y, const R *x, R shift) {
-    _Pragma("omp simd") for (int64_t i = 0; i < n; i++) {
-        y[i] = m_exp(x[i] - shift);
-    }
-}
-
 static void LOOP(softmax_row)(int64_t n, R *y, const R *x) {
-    LOOP(exp_shifted)(n, y, x, m_row_max(n, x));
+    m_row_exp(n, y, x, m_row_max(n, x));
     R factor = (R)(1 / m_row_sum(n, y));
     _Pragma("omp simd") for (int64_t i = 0; i < n; i++) {
         y[i] *= factor;
@@ -18,7 +11,7 @@ static void LOOP(softmax_row)(int64_t n, R *y, const R *x) {
 
 static void LOOP(log_softmax_row)(int64_t n, R *y, const R *x) {
     R shift = m_row_max(n, x);
-    LOOP(exp_shifted)(n, y, x, shift);
+    m_row_exp(n, y, x, shift);
     R log_sum = (R)dl_log_f64(m_row_sum(n, y));
     _Pragma("omp simd") for (int64_t i = 0; i < n; i++) {
         y[i] = (x[i] - shift) - log_sum;
