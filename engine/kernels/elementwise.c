@@ -7,8 +7,8 @@
 #include "kernels/elementwise.h"
 
 /* Elements of a parallel tile, and of the buffers for operands that are not contiguous. */
-#define TILE 32768
-#define BUFFER 512
+#define TILE     32768
+#define BUFFER   512
 /* Rows at least this long are walked one by one, so that operands contiguous in a row need no buffer. */
 #define LONG_ROW 64
 
@@ -321,7 +321,7 @@ static void copy_tile(void *argument, int64_t tile, int worker) {
 /* Side of the squares that are turned within the cache. */
 #define SQUARE 16
 /* Rows of the output that a tile turns. */
-#define BAND 64
+#define BAND   64
 
 #define TURN(type)                                                                                                     \
     for (int64_t i = 0; i < rows; i++)                                                                                 \
@@ -358,8 +358,8 @@ static void turn_tile(void *argument, int64_t tile, int worker) {
     int64_t to_row = loop->strides[0][row], from_column = loop->strides[1][column];
     for (int64_t j = 0; j < columns; j += SQUARE)
         for (int64_t i = 0; i < rows; i += SQUARE)
-            turn_square(c->size, DL_MIN(rows - i, SQUARE), DL_MIN(columns - j, SQUARE),
-                        to + (i * to_row + j) * c->size, to_row, from + (i + j * from_column) * c->size, from_column);
+            turn_square(c->size, DL_MIN(rows - i, SQUARE), DL_MIN(columns - j, SQUARE), to + (i * to_row + j) * c->size,
+                        to_row, from + (i + j * from_column) * c->size, from_column);
 }
 
 /* Puts the dimension along which the input is contiguous last but one, if it is not the last and worth it. */
@@ -419,8 +419,10 @@ static void columns_tile(void *argument, int64_t tile, int worker) {
 
 dl_status dl_columnwise(dl_context *context, int64_t outer, int64_t n, int64_t inner, double cost,
                         dl_unit_function function, void *argument) {
-    columns_walk w = {.blocks = (inner + DL_UNIT_COLUMNS - 1) / DL_UNIT_COLUMNS, .inner = inner,
-                      .function = function, .argument = argument};
+    columns_walk w = {.blocks = (inner + DL_UNIT_COLUMNS - 1) / DL_UNIT_COLUMNS,
+                      .inner = inner,
+                      .function = function,
+                      .argument = argument};
     w.units = outer * w.blocks;
     w.per_tile = DL_MAX(1, COLUMN_TILE / (DL_MAX(1, n) * DL_MAX(1, DL_MIN(inner, DL_UNIT_COLUMNS))));
     int64_t tiles = (w.units + w.per_tile - 1) / w.per_tile;

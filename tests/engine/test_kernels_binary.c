@@ -102,9 +102,9 @@ static void check_strided(const dl_kernels *k, dl_binary function, dl_element el
 
 static void test_values_over_strides(void) {
     EACH_ISA(k)
-        for (int f = 0; f < DL_BINARY_COUNT; f++)
-            for (int t = 0; t < DL_COUNT(reals); t++)
-                check_strided(k, (dl_binary)f, reals[t]);
+    for (int f = 0; f < DL_BINARY_COUNT; f++)
+        for (int t = 0; t < DL_COUNT(reals); t++)
+            check_strided(k, (dl_binary)f, reals[t]);
 }
 
 /* A matrix less a row and less a column: rows of all lengths, short ones that are repeated and long ones. */
@@ -130,10 +130,10 @@ static void check_row_and_column(const dl_kernels *k, int64_t rows, int64_t colu
 static void test_rows_and_columns_of_all_lengths(void) {
     static const int64_t lengths[] = {1, 2, 3, 16, 63, 64, 100, 255, 256, 257, 512, 1000, 40000};
     EACH_ISA(k)
-        for (int i = 0; i < DL_COUNT(lengths); i++) {
-            check_row_and_column(k, 1 + 70000 / lengths[i], lengths[i]);
-            check_row_and_column(k, 3, lengths[i]);
-        }
+    for (int i = 0; i < DL_COUNT(lengths); i++) {
+        check_row_and_column(k, 1 + 70000 / lengths[i], lengths[i]);
+        check_row_and_column(k, 3, lengths[i]);
+    }
 }
 
 static double binary_one(const dl_kernels *k, dl_binary function, dl_element element, double a, double b) {
@@ -156,7 +156,8 @@ static void check_binary_gradient(const dl_kernels *k, dl_binary function, dl_el
     for (int which = 0; which < 2; which++) {
         double ha = which == 0 ? h : 0, hb = which == 1 ? h : 0;
         double difference = (binary_one(k, function, DL_ELEMENT_FLOAT64, a + ha, b + hb) -
-                             binary_one(k, function, DL_ELEMENT_FLOAT64, a - ha, b - hb)) / (2 * h);
+                             binary_one(k, function, DL_ELEMENT_FLOAT64, a - ha, b - hb)) /
+                            (2 * h);
         dl_loop loop = dl_loop_flat(1);
         k->binary_backward(test_context(), function, which, element, &grad, &g, &left, &right, &loop, huber_delta);
         double got = test_get(element, &grad, 0), want = -1.25 * difference;
@@ -168,35 +169,36 @@ static void check_binary_gradient(const dl_kernels *k, dl_binary function, dl_el
 
 static void test_binary_gradients(void) {
     EACH_ISA(k)
-        for (int f = 0; f < DL_BINARY_COUNT; f++)
-            for (int t = 0; t < DL_COUNT(reals); t++)
-                for (int i = 0; i < 12; i++) {
-                    double a_low, a_high, b_low, b_high;
-                    ranges_of((dl_binary)f, &a_low, &a_high, &b_low, &b_high);
-                    double a = test_uniform(DL_MAX(a_low, -2.0), a_high), b = test_uniform(DL_MAX(b_low, 0.4), b_high);
-                    double whole = a / b - rint(a / b);
-                    bool steps = f == DL_BINARY_fmod || f == DL_BINARY_remainder || f == DL_BINARY_floor_divide;
-                    if (steps ? fabs(whole) > 0.01 : fabs(a - b) > 0.01)
-                        check_binary_gradient(k, (dl_binary)f, reals[t], a, DL_MIN(b, b_high));
-                }
+    for (int f = 0; f < DL_BINARY_COUNT; f++)
+        for (int t = 0; t < DL_COUNT(reals); t++)
+            for (int i = 0; i < 12; i++) {
+                double a_low, a_high, b_low, b_high;
+                ranges_of((dl_binary)f, &a_low, &a_high, &b_low, &b_high);
+                double a = test_uniform(DL_MAX(a_low, -2.0), a_high), b = test_uniform(DL_MAX(b_low, 0.4), b_high);
+                double whole = a / b - rint(a / b);
+                bool steps = f == DL_BINARY_fmod || f == DL_BINARY_remainder || f == DL_BINARY_floor_divide;
+                if (steps ? fabs(whole) > 0.01 : fabs(a - b) > 0.01)
+                    check_binary_gradient(k, (dl_binary)f, reals[t], a, DL_MIN(b, b_high));
+            }
 }
 
 static void test_power_at_the_edges(void) {
     static const double cases[][2] = {
-        {0, 0}, {0, 2}, {0, -1}, {1, NAN}, {NAN, 0}, {INFINITY, 0}, {-1, INFINITY}, {2, -INFINITY}, {-8, 0.5}, {-2, 3},
-        {-2, 4}, {-2, -3}, {-0.0, 3}, {-0.0, -3}, {INFINITY, -2}, {-INFINITY, 3}, {-INFINITY, 2}, {-INFINITY, 0.5},
-        {NAN, 2}, {2, NAN}, {0.5, INFINITY}, {2, 200}, {2, -200}, {-3, 1e10}, {1, 1e30}, {-1, 3}, {-INFINITY, -3}};
+        {0, 0},         {0, 2},         {0, -1},        {1, NAN},         {NAN, 0}, {INFINITY, 0},  {-1, INFINITY},
+        {2, -INFINITY}, {-8, 0.5},      {-2, 3},        {-2, 4},          {-2, -3}, {-0.0, 3},      {-0.0, -3},
+        {INFINITY, -2}, {-INFINITY, 3}, {-INFINITY, 2}, {-INFINITY, 0.5}, {NAN, 2}, {2, NAN},       {0.5, INFINITY},
+        {2, 200},       {2, -200},      {-3, 1e10},     {1, 1e30},        {-1, 3},  {-INFINITY, -3}};
     EACH_ISA(k)
-        for (int t = 0; t < DL_COUNT(reals); t++)
-            for (int i = 0; i < DL_COUNT(cases); i++) {
-                double a = cases[i][0], b = cases[i][1], got = binary_one(k, DL_BINARY_pow, reals[t], a, b);
-                double want = pow(a, b);
-                if (reals[t] == DL_ELEMENT_FLOAT32)
-                    want = fabs(want) < (double)FLT_MIN ? 0 * want : (double)(float)want;
-                if (!CHECK((isnan(got) && isnan(want)) || (got == want && signbit(got) == signbit(want))))
-                    fprintf(stderr, "    pow(%g, %g) in %s %s: got %g, want %g\n", a, b, k->isa,
-                            dl_element_name(reals[t]), got, want);
-            }
+    for (int t = 0; t < DL_COUNT(reals); t++)
+        for (int i = 0; i < DL_COUNT(cases); i++) {
+            double a = cases[i][0], b = cases[i][1], got = binary_one(k, DL_BINARY_pow, reals[t], a, b);
+            double want = pow(a, b);
+            if (reals[t] == DL_ELEMENT_FLOAT32)
+                want = fabs(want) < (double)FLT_MIN ? 0 * want : (double)(float)want;
+            if (!CHECK((isnan(got) && isnan(want)) || (got == want && signbit(got) == signbit(want))))
+                fprintf(stderr, "    pow(%g, %g) in %s %s: got %g, want %g\n", a, b, k->isa, dl_element_name(reals[t]),
+                        got, want);
+        }
 }
 
 /* ---- integers -------------------------------------------------------------------------------------------------- */
@@ -243,18 +245,18 @@ static void test_comparisons(void) {
                                       {1, 1, 0, 1, 1, 0}, {0, 0, 0, 0, 0, 1}, {1, 0, 0, 1, 1, 1},
                                       {1, 1, 1, 1, 0, 1}, {1, 1, 1, 1, 0, 1}, {0, 0, 0, 0, 0, 0}};
     EACH_ISA(k)
-        for (int t = 0; t < DL_COUNT(reals); t++)
-            for (int f = 0; f < DL_COMPARE_COUNT; f++) {
-                double a[6], b[6];
-                uint8_t out[6];
-                dl_loop loop = dl_loop_flat(6);
-                for (int i = 0; i < 6; i++) {
-                    test_set(reals[t], a, i, left[i]);
-                    test_set(reals[t], b, i, right[i]);
-                }
-                CHECK_EQ_INT(k->compare(test_context(), (dl_compare)f, reals[t], out, a, b, &loop), DL_OK);
-                CHECK(memcmp(out, want[f], 6) == 0);
+    for (int t = 0; t < DL_COUNT(reals); t++)
+        for (int f = 0; f < DL_COMPARE_COUNT; f++) {
+            double a[6], b[6];
+            uint8_t out[6];
+            dl_loop loop = dl_loop_flat(6);
+            for (int i = 0; i < 6; i++) {
+                test_set(reals[t], a, i, left[i]);
+                test_set(reals[t], b, i, right[i]);
             }
+            CHECK_EQ_INT(k->compare(test_context(), (dl_compare)f, reals[t], out, a, b, &loop), DL_OK);
+            CHECK(memcmp(out, want[f], 6) == 0);
+        }
     EACH_ISA(k) {
         int64_t a[] = {INT64_MIN, 5}, b[] = {INT64_MAX, 5};
         uint8_t out[2];
@@ -326,8 +328,8 @@ static void check_permuted_copy(const dl_kernels *k, dl_element element, int64_t
     for (int64_t i = 0; i < a; i++)
         for (int64_t j = 0; j < b; j++)
             for (int64_t m = 0; m < c; m++)
-                right = right && memcmp(y + ((m * a + i) * b + j) * size, x + ((i * b + j) * c + m) * size,
-                                        (size_t)size) == 0;
+                right = right &&
+                        memcmp(y + ((m * a + i) * b + j) * size, x + ((i * b + j) * c + m) * size, (size_t)size) == 0;
     CHECK(right);
     free(x);
     free(y);
@@ -335,11 +337,11 @@ static void check_permuted_copy(const dl_kernels *k, dl_element element, int64_t
 
 static void test_permuted_copies(void) {
     EACH_ISA(k)
-        for (int element = 0; element < DL_ELEMENT_COUNT; element++) {
-            check_permuted_copy(k, (dl_element)element, 3, 4, 5);
-            check_permuted_copy(k, (dl_element)element, 1, 150, 7);
-            check_permuted_copy(k, (dl_element)element, 3, 129, 117);
-        }
+    for (int element = 0; element < DL_ELEMENT_COUNT; element++) {
+        check_permuted_copy(k, (dl_element)element, 3, 4, 5);
+        check_permuted_copy(k, (dl_element)element, 1, 150, 7);
+        check_permuted_copy(k, (dl_element)element, 3, 129, 117);
+    }
 }
 
 static void test_fill_and_arange(void) {
@@ -376,15 +378,17 @@ static void test_index_select_and_its_gradient(void) {
                 want[(o * N + index[j] - 1) * INNER + i] += g[(o * COUNT + j) * INNER + i];
     EACH_ISA(k) {
         CHECK_EQ_INT(k->index_select(test_context(), DL_ELEMENT_FLOAT64, y, x, DL_ELEMENT_INT32, index, false, OUTER, N,
-                                     INNER, COUNT), DL_OK);
+                                     INNER, COUNT),
+                     DL_OK);
         bool right = true;
         for (int o = 0; o < OUTER; o++)
             for (int j = 0; j < COUNT; j++)
-                right = right && memcmp(y + (o * COUNT + j) * INNER, x + (o * N + index[j] - 1) * INNER,
-                                        INNER * sizeof *x) == 0;
+                right = right &&
+                        memcmp(y + (o * COUNT + j) * INNER, x + (o * N + index[j] - 1) * INNER, INNER * sizeof *x) == 0;
         CHECK(right);
         CHECK_EQ_INT(k->index_select_backward(test_context(), DL_ELEMENT_FLOAT64, dx, g, DL_ELEMENT_INT32, index, OUTER,
-                                              N, INNER, COUNT), DL_OK);
+                                              N, INNER, COUNT),
+                     DL_OK);
         CHECK(memcmp(dx, want, sizeof dx) == 0);
     }
     free(x);
@@ -395,12 +399,14 @@ static void test_wrong_indices(void) {
     EACH_ISA(k) {
         float x[] = {1, 2, 3}, y[] = {9, 9};
         uint8_t index[] = {3, 0};
-        CHECK_EQ_INT(k->index_select(test_context(), DL_ELEMENT_FLOAT32, y, x, DL_ELEMENT_UINT8, index, false, 1, 3, 1,
-                                     2), DL_INVALID);
+        CHECK_EQ_INT(
+            k->index_select(test_context(), DL_ELEMENT_FLOAT32, y, x, DL_ELEMENT_UINT8, index, false, 1, 3, 1, 2),
+            DL_INVALID);
         CHECK_CONTAINS(dl_last_error(), "element 2 of the index is 0; allowed are 1 to 3");
         CHECK(y[0] == 9 && y[1] == 9);
-        CHECK_EQ_INT(k->index_select(test_context(), DL_ELEMENT_FLOAT32, y, x, DL_ELEMENT_UINT8, index, true, 1, 3, 1, 2),
-                     DL_OK);
+        CHECK_EQ_INT(
+            k->index_select(test_context(), DL_ELEMENT_FLOAT32, y, x, DL_ELEMENT_UINT8, index, true, 1, 3, 1, 2),
+            DL_OK);
         CHECK(y[0] == 3 && y[1] == 0);
         index[1] = 4;
         CHECK_EQ_INT(k->gather(test_context(), DL_ELEMENT_FLOAT32, y, x, DL_ELEMENT_UINT8, index, 1, 3, 1, 2),
@@ -435,9 +441,8 @@ static void test_gather_and_its_gradient(void) {
 }
 
 CHECK_MAIN(CHECK_TEST(test_values_over_strides), CHECK_TEST(test_rows_and_columns_of_all_lengths),
-           CHECK_TEST(test_binary_gradients), CHECK_TEST(test_power_at_the_edges),
-           CHECK_TEST(test_integer_arithmetic), CHECK_TEST(test_integer_division_by_zero_is_an_error),
-           CHECK_TEST(test_comparisons), CHECK_TEST(test_where), CHECK_TEST(test_casts_are_defined_everywhere),
-           CHECK_TEST(test_permuted_copies), CHECK_TEST(test_fill_and_arange),
-           CHECK_TEST(test_index_select_and_its_gradient), CHECK_TEST(test_wrong_indices),
-           CHECK_TEST(test_gather_and_its_gradient))
+           CHECK_TEST(test_binary_gradients), CHECK_TEST(test_power_at_the_edges), CHECK_TEST(test_integer_arithmetic),
+           CHECK_TEST(test_integer_division_by_zero_is_an_error), CHECK_TEST(test_comparisons), CHECK_TEST(test_where),
+           CHECK_TEST(test_casts_are_defined_everywhere), CHECK_TEST(test_permuted_copies),
+           CHECK_TEST(test_fill_and_arange), CHECK_TEST(test_index_select_and_its_gradient),
+           CHECK_TEST(test_wrong_indices), CHECK_TEST(test_gather_and_its_gradient))

@@ -1,6 +1,6 @@
 /* The element-wise functions of one operand: each against the C library in long double over dense samples (errors in
- * units in the last place), at the edges of its domain, its gradient against differences; strides, threads and positions
- * in an array do not change bits. */
+ * units in the last place), at the edges of its domain, its gradient against differences; strides, threads and
+ * positions in an array do not change bits. */
 #include "dlua/definition.h"
 
 #include "kernels_common.h"
@@ -133,8 +133,8 @@ static const char *const unary_names[] = {
 
 /* The values that a row's gradients and tests are computed with: the defaults, or something telling. */
 static const double unary_parameters[][2] = {
-#define P0(name, default_, minimum, maximum, flags, help) default_
-#define P1(name, default_, minimum, maximum, flags, help) , default_
+#define P0(name, default_, minimum, maximum, flags, help)                  default_
+#define P1(name, default_, minimum, maximum, flags, help)                  , default_
 #define X(name, needs, parameters, formula, domain, value, gradient, help) {DL_ROW_LIST parameters},
     DL_UNARY_ROWS(X)
 #undef X
@@ -187,11 +187,10 @@ static void check_reference(const dl_kernels *k, const reference *r, dl_element 
 
 static void test_errors_in_last_places(void) {
     EACH_ISA(k)
-        for (int i = 0; i < DL_COUNT(references); i++)
-            for (int t = 0; t < DL_COUNT(reals); t++)
-                check_reference(k, &references[i], reals[t]);
+    for (int i = 0; i < DL_COUNT(references); i++)
+        for (int t = 0; t < DL_COUNT(reals); t++)
+            check_reference(k, &references[i], reals[t]);
 }
-
 
 /* ---- edges ----------------------------------------------------------------------------------------------------- */
 
@@ -201,32 +200,96 @@ typedef struct edge {
 } edge;
 
 static const edge edges[] = {
-    {DL_UNARY_sinh, INFINITY, INFINITY}, {DL_UNARY_sinh, -1e30, -INFINITY}, {DL_UNARY_cosh, -INFINITY, INFINITY},
-    {DL_UNARY_asinh, INFINITY, INFINITY}, {DL_UNARY_asinh, -INFINITY, -INFINITY}, {DL_UNARY_acosh, 1, 0},
-    {DL_UNARY_acosh, INFINITY, INFINITY}, {DL_UNARY_acosh, 0.5, NAN}, {DL_UNARY_atanh, 1, INFINITY},
-    {DL_UNARY_atanh, -1, -INFINITY}, {DL_UNARY_atanh, 1.5, NAN}, {DL_UNARY_atan, INFINITY, M_PI_2},
-    {DL_UNARY_atan, -INFINITY, -M_PI_2}, {DL_UNARY_asin, 1, M_PI_2}, {DL_UNARY_asin, 1.5, NAN},
-    {DL_UNARY_acos, 1, 0}, {DL_UNARY_acos, -1, M_PI}, {DL_UNARY_acos, -1.5, NAN}, {DL_UNARY_tan, 0, 0},
-    {DL_UNARY_tan, INFINITY, NAN}, {DL_UNARY_log2, INFINITY, INFINITY}, {DL_UNARY_log10, -1, NAN},
-    {DL_UNARY_exp, INFINITY, INFINITY}, {DL_UNARY_exp, -INFINITY, 0}, {DL_UNARY_exp, 0, 1}, {DL_UNARY_exp, 1e30, INFINITY},
-    {DL_UNARY_exp, -1e30, 0}, {DL_UNARY_expm1, INFINITY, INFINITY}, {DL_UNARY_expm1, -INFINITY, -1},
-    {DL_UNARY_expm1, 0, 0}, {DL_UNARY_expm1, -1e30, -1}, {DL_UNARY_log, 0, -INFINITY}, {DL_UNARY_log, -0.0, -INFINITY},
-    {DL_UNARY_log, 1, 0}, {DL_UNARY_log, -1, NAN}, {DL_UNARY_log, INFINITY, INFINITY}, {DL_UNARY_log, -INFINITY, NAN},
-    {DL_UNARY_log1p, -1, -INFINITY}, {DL_UNARY_log1p, -1.5, NAN}, {DL_UNARY_log1p, INFINITY, INFINITY},
-    {DL_UNARY_log1p, 0, 0}, {DL_UNARY_log2, 8, 3}, {DL_UNARY_log2, 0, -INFINITY}, {DL_UNARY_log10, 1000, 3},
-    {DL_UNARY_tanh, INFINITY, 1}, {DL_UNARY_tanh, -INFINITY, -1}, {DL_UNARY_tanh, 1e30, 1}, {DL_UNARY_tanh, 0, 0},
-    {DL_UNARY_sigmoid, INFINITY, 1}, {DL_UNARY_sigmoid, -INFINITY, 0}, {DL_UNARY_sigmoid, 0, 0.5},
-    {DL_UNARY_sigmoid, -1e30, 0}, {DL_UNARY_erf, INFINITY, 1}, {DL_UNARY_erf, -INFINITY, -1}, {DL_UNARY_erf, 1e30, 1},
-    {DL_UNARY_erf, 0, 0}, {DL_UNARY_erfc, INFINITY, 0}, {DL_UNARY_erfc, -INFINITY, 2}, {DL_UNARY_sin, INFINITY, NAN},
-    {DL_UNARY_cos, INFINITY, NAN}, {DL_UNARY_sin, 0, 0}, {DL_UNARY_cos, 0, 1}, {DL_UNARY_softplus, INFINITY, INFINITY},
-    {DL_UNARY_softplus, -INFINITY, 0}, {DL_UNARY_log_sigmoid, INFINITY, 0}, {DL_UNARY_log_sigmoid, -INFINITY, -INFINITY},
-    {DL_UNARY_relu, INFINITY, INFINITY}, {DL_UNARY_relu, -INFINITY, 0}, {DL_UNARY_gelu_erf, 1e30, 1e30},
-    {DL_UNARY_gelu_erf, -1e30, 0}, {DL_UNARY_mish, 1e30, 1e30}, {DL_UNARY_mish, -1e30, 0}, {DL_UNARY_silu, -1e30, 0},
-    {DL_UNARY_elu, -INFINITY, -1}, {DL_UNARY_clamp, INFINITY, 1.25}, {DL_UNARY_clamp, -INFINITY, -0.75},
-    {DL_UNARY_pow_scalar, 0, 0}, {DL_UNARY_pow_scalar, INFINITY, INFINITY}, {DL_UNARY_pow_scalar, -2, NAN},
-    {DL_UNARY_round, 0.5, 0}, {DL_UNARY_round, 1.5, 2}, {DL_UNARY_round, 2.5, 2}, {DL_UNARY_round, -1.5, -2},
-    {DL_UNARY_round, 1e30, 1e30}, {DL_UNARY_floor, -0.5, -1}, {DL_UNARY_trunc, -1.5, -1}, {DL_UNARY_ceil, 1e30, 1e30},
-    {DL_UNARY_rsqrt, 0, INFINITY}, {DL_UNARY_sqrt, -1, NAN}, {DL_UNARY_reciprocal, 0, INFINITY},
+    {DL_UNARY_sinh, INFINITY, INFINITY},
+    {DL_UNARY_sinh, -1e30, -INFINITY},
+    {DL_UNARY_cosh, -INFINITY, INFINITY},
+    {DL_UNARY_asinh, INFINITY, INFINITY},
+    {DL_UNARY_asinh, -INFINITY, -INFINITY},
+    {DL_UNARY_acosh, 1, 0},
+    {DL_UNARY_acosh, INFINITY, INFINITY},
+    {DL_UNARY_acosh, 0.5, NAN},
+    {DL_UNARY_atanh, 1, INFINITY},
+    {DL_UNARY_atanh, -1, -INFINITY},
+    {DL_UNARY_atanh, 1.5, NAN},
+    {DL_UNARY_atan, INFINITY, M_PI_2},
+    {DL_UNARY_atan, -INFINITY, -M_PI_2},
+    {DL_UNARY_asin, 1, M_PI_2},
+    {DL_UNARY_asin, 1.5, NAN},
+    {DL_UNARY_acos, 1, 0},
+    {DL_UNARY_acos, -1, M_PI},
+    {DL_UNARY_acos, -1.5, NAN},
+    {DL_UNARY_tan, 0, 0},
+    {DL_UNARY_tan, INFINITY, NAN},
+    {DL_UNARY_log2, INFINITY, INFINITY},
+    {DL_UNARY_log10, -1, NAN},
+    {DL_UNARY_exp, INFINITY, INFINITY},
+    {DL_UNARY_exp, -INFINITY, 0},
+    {DL_UNARY_exp, 0, 1},
+    {DL_UNARY_exp, 1e30, INFINITY},
+    {DL_UNARY_exp, -1e30, 0},
+    {DL_UNARY_expm1, INFINITY, INFINITY},
+    {DL_UNARY_expm1, -INFINITY, -1},
+    {DL_UNARY_expm1, 0, 0},
+    {DL_UNARY_expm1, -1e30, -1},
+    {DL_UNARY_log, 0, -INFINITY},
+    {DL_UNARY_log, -0.0, -INFINITY},
+    {DL_UNARY_log, 1, 0},
+    {DL_UNARY_log, -1, NAN},
+    {DL_UNARY_log, INFINITY, INFINITY},
+    {DL_UNARY_log, -INFINITY, NAN},
+    {DL_UNARY_log1p, -1, -INFINITY},
+    {DL_UNARY_log1p, -1.5, NAN},
+    {DL_UNARY_log1p, INFINITY, INFINITY},
+    {DL_UNARY_log1p, 0, 0},
+    {DL_UNARY_log2, 8, 3},
+    {DL_UNARY_log2, 0, -INFINITY},
+    {DL_UNARY_log10, 1000, 3},
+    {DL_UNARY_tanh, INFINITY, 1},
+    {DL_UNARY_tanh, -INFINITY, -1},
+    {DL_UNARY_tanh, 1e30, 1},
+    {DL_UNARY_tanh, 0, 0},
+    {DL_UNARY_sigmoid, INFINITY, 1},
+    {DL_UNARY_sigmoid, -INFINITY, 0},
+    {DL_UNARY_sigmoid, 0, 0.5},
+    {DL_UNARY_sigmoid, -1e30, 0},
+    {DL_UNARY_erf, INFINITY, 1},
+    {DL_UNARY_erf, -INFINITY, -1},
+    {DL_UNARY_erf, 1e30, 1},
+    {DL_UNARY_erf, 0, 0},
+    {DL_UNARY_erfc, INFINITY, 0},
+    {DL_UNARY_erfc, -INFINITY, 2},
+    {DL_UNARY_sin, INFINITY, NAN},
+    {DL_UNARY_cos, INFINITY, NAN},
+    {DL_UNARY_sin, 0, 0},
+    {DL_UNARY_cos, 0, 1},
+    {DL_UNARY_softplus, INFINITY, INFINITY},
+    {DL_UNARY_softplus, -INFINITY, 0},
+    {DL_UNARY_log_sigmoid, INFINITY, 0},
+    {DL_UNARY_log_sigmoid, -INFINITY, -INFINITY},
+    {DL_UNARY_relu, INFINITY, INFINITY},
+    {DL_UNARY_relu, -INFINITY, 0},
+    {DL_UNARY_gelu_erf, 1e30, 1e30},
+    {DL_UNARY_gelu_erf, -1e30, 0},
+    {DL_UNARY_mish, 1e30, 1e30},
+    {DL_UNARY_mish, -1e30, 0},
+    {DL_UNARY_silu, -1e30, 0},
+    {DL_UNARY_elu, -INFINITY, -1},
+    {DL_UNARY_clamp, INFINITY, 1.25},
+    {DL_UNARY_clamp, -INFINITY, -0.75},
+    {DL_UNARY_pow_scalar, 0, 0},
+    {DL_UNARY_pow_scalar, INFINITY, INFINITY},
+    {DL_UNARY_pow_scalar, -2, NAN},
+    {DL_UNARY_round, 0.5, 0},
+    {DL_UNARY_round, 1.5, 2},
+    {DL_UNARY_round, 2.5, 2},
+    {DL_UNARY_round, -1.5, -2},
+    {DL_UNARY_round, 1e30, 1e30},
+    {DL_UNARY_floor, -0.5, -1},
+    {DL_UNARY_trunc, -1.5, -1},
+    {DL_UNARY_ceil, 1e30, 1e30},
+    {DL_UNARY_rsqrt, 0, INFINITY},
+    {DL_UNARY_sqrt, -1, NAN},
+    {DL_UNARY_reciprocal, 0, INFINITY},
 };
 
 static double unary_one(const dl_kernels *k, dl_unary function, dl_element element, double x) {
@@ -238,19 +301,19 @@ static double unary_one(const dl_kernels *k, dl_unary function, dl_element eleme
 
 static void test_edges(void) {
     EACH_ISA(k)
-        for (int t = 0; t < DL_COUNT(reals); t++) {
-            for (int i = 0; i < DL_COUNT(edges); i++) {
-                double got = unary_one(k, edges[i].function, reals[t], edges[i].x);
-                double want = reals[t] == DL_ELEMENT_FLOAT32 ? (double)(float)edges[i].want : edges[i].want;
-                if (!CHECK(got == want || (isnan(got) && isnan(want))))
-                    fprintf(stderr, "    %s(%g) in %s %s: got %g, want %g\n", unary_names[edges[i].function],
-                            edges[i].x, k->isa, dl_element_name(reals[t]), got, want);
-            }
-            for (int f = 0; f < DL_UNARY_COUNT; f++)
-                if (!CHECK(isnan(unary_one(k, (dl_unary)f, reals[t], NAN))))
-                    fprintf(stderr, "    %s(NaN) in %s %s is a number\n", unary_names[f], k->isa,
-                            dl_element_name(reals[t]));
+    for (int t = 0; t < DL_COUNT(reals); t++) {
+        for (int i = 0; i < DL_COUNT(edges); i++) {
+            double got = unary_one(k, edges[i].function, reals[t], edges[i].x);
+            double want = reals[t] == DL_ELEMENT_FLOAT32 ? (double)(float)edges[i].want : edges[i].want;
+            if (!CHECK(got == want || (isnan(got) && isnan(want))))
+                fprintf(stderr, "    %s(%g) in %s %s: got %g, want %g\n", unary_names[edges[i].function], edges[i].x,
+                        k->isa, dl_element_name(reals[t]), got, want);
         }
+        for (int f = 0; f < DL_UNARY_COUNT; f++)
+            if (!CHECK(isnan(unary_one(k, (dl_unary)f, reals[t], NAN))))
+                fprintf(stderr, "    %s(NaN) in %s %s is a number\n", unary_names[f], k->isa,
+                        dl_element_name(reals[t]));
+    }
 }
 
 /* Denormal numbers count as zero, and results that would be denormal are zero. */
@@ -294,30 +357,30 @@ static bool check_gradient_at(const dl_kernels *k, dl_unary function, dl_element
 
 static void test_gradients_against_differences(void) {
     EACH_ISA(k)
-        for (int f = 0; f < DL_UNARY_COUNT; f++)
-            for (int t = 0; t < DL_COUNT(reals); t++) {
-                int checked = 0;
-                for (int i = 0; i < 60; i++)
-                    checked += check_gradient_at(k, (dl_unary)f, reals[t], test_uniform(-4.4, 7.3));
-                for (int i = 0; i < 20; i++)
-                    checked += check_gradient_at(k, (dl_unary)f, reals[t], test_uniform(-0.9, 0.9));
-                CHECK(checked >= 20);
-            }
+    for (int f = 0; f < DL_UNARY_COUNT; f++)
+        for (int t = 0; t < DL_COUNT(reals); t++) {
+            int checked = 0;
+            for (int i = 0; i < 60; i++)
+                checked += check_gradient_at(k, (dl_unary)f, reals[t], test_uniform(-4.4, 7.3));
+            for (int i = 0; i < 20; i++)
+                checked += check_gradient_at(k, (dl_unary)f, reals[t], test_uniform(-0.9, 0.9));
+            CHECK(checked >= 20);
+        }
 }
 
 /* Beyond its own range the sine asks the C library, in its gradient too. */
 static void test_gradients_of_large_angles(void) {
     EACH_ISA(k)
-        for (int t = 0; t < DL_COUNT(reals); t++) {
-            double x = 0, g = 0, dx = 0;
-            test_set(reals[t], &x, 0, 3e9);
-            test_set(reals[t], &g, 0, 2);
-            dl_loop loop = dl_loop_flat(1);
-            k->unary_backward(test_context(), DL_UNARY_sin, reals[t], &dx, &g, &x, &loop, NULL);
-            CHECK_CLOSE(test_get(reals[t], &dx, 0), 2 * cosl(test_get(reals[t], &x, 0)), 1e-6);
-            k->unary_backward(test_context(), DL_UNARY_cos, reals[t], &dx, &g, &x, &loop, NULL);
-            CHECK_CLOSE(test_get(reals[t], &dx, 0), -2 * sinl(test_get(reals[t], &x, 0)), 1e-6);
-        }
+    for (int t = 0; t < DL_COUNT(reals); t++) {
+        double x = 0, g = 0, dx = 0;
+        test_set(reals[t], &x, 0, 3e9);
+        test_set(reals[t], &g, 0, 2);
+        dl_loop loop = dl_loop_flat(1);
+        k->unary_backward(test_context(), DL_UNARY_sin, reals[t], &dx, &g, &x, &loop, NULL);
+        CHECK_CLOSE(test_get(reals[t], &dx, 0), 2 * cosl(test_get(reals[t], &x, 0)), 1e-6);
+        k->unary_backward(test_context(), DL_UNARY_cos, reals[t], &dx, &g, &x, &loop, NULL);
+        CHECK_CLOSE(test_get(reals[t], &dx, 0), -2 * sinl(test_get(reals[t], &x, 0)), 1e-6);
+    }
 }
 
 /* ---- the same bits --------------------------------------------------------------------------------------------- */
@@ -337,7 +400,8 @@ static void check_places(const dl_kernels *k, dl_unary function, dl_element elem
     /* Every third element, backwards, to every second place. */
     dl_loop loop = {.dims = 1, .shape = {N}, .strides = {{2}, {-3}}};
     CHECK_EQ_INT(k->unary(test_context(), function, element, spread, (char *)x + 3 * (N - 1) * size, &loop,
-                          parameters_of(function)), DL_OK);
+                          parameters_of(function)),
+                 DL_OK);
     bool same = true;
     for (int64_t i = 0; i < N; i++)
         same = same && same_bits(element, spread, 2 * i, whole, 3 * (N - 1 - i));
@@ -356,9 +420,9 @@ static void check_places(const dl_kernels *k, dl_unary function, dl_element elem
 
 static void test_places_do_not_change_bits(void) {
     EACH_ISA(k)
-        for (int f = 0; f < DL_UNARY_COUNT; f++)
-            for (int t = 0; t < DL_COUNT(reals); t++)
-                check_places(k, (dl_unary)f, reals[t]);
+    for (int f = 0; f < DL_UNARY_COUNT; f++)
+        for (int t = 0; t < DL_COUNT(reals); t++)
+            check_places(k, (dl_unary)f, reals[t]);
 }
 
 static void test_threads_do_not_change_bits(void) {
@@ -400,19 +464,19 @@ static void test_integers(void) {
 
 static void test_predicates(void) {
     EACH_ISA(k)
-        for (int t = 0; t < DL_COUNT(reals); t++) {
-            double x[5];
-            const double values[] = {0, -2.5, INFINITY, -INFINITY, NAN};
-            const uint8_t want[][5] = {{0, 0, 0, 0, 1}, {0, 0, 1, 1, 0}, {1, 1, 0, 0, 0}, {1, 0, 0, 0, 0}};
-            dl_loop loop = dl_loop_flat(5);
-            for (int i = 0; i < 5; i++)
-                test_set(reals[t], x, i, values[i]);
-            for (int f = 0; f < DL_PREDICATE_COUNT; f++) {
-                uint8_t got[5];
-                CHECK_EQ_INT(k->predicate(test_context(), (dl_predicate)f, reals[t], got, x, &loop), DL_OK);
-                CHECK(memcmp(got, want[f], 5) == 0);
-            }
+    for (int t = 0; t < DL_COUNT(reals); t++) {
+        double x[5];
+        const double values[] = {0, -2.5, INFINITY, -INFINITY, NAN};
+        const uint8_t want[][5] = {{0, 0, 0, 0, 1}, {0, 0, 1, 1, 0}, {1, 1, 0, 0, 0}, {1, 0, 0, 0, 0}};
+        dl_loop loop = dl_loop_flat(5);
+        for (int i = 0; i < 5; i++)
+            test_set(reals[t], x, i, values[i]);
+        for (int f = 0; f < DL_PREDICATE_COUNT; f++) {
+            uint8_t got[5];
+            CHECK_EQ_INT(k->predicate(test_context(), (dl_predicate)f, reals[t], got, x, &loop), DL_OK);
+            CHECK(memcmp(got, want[f], 5) == 0);
         }
+    }
     EACH_ISA(k) {
         int64_t x[] = {0, 4};
         uint8_t got[2];

@@ -5,7 +5,7 @@
 static const dl_element reals[] = {DL_ELEMENT_FLOAT32, DL_ELEMENT_FLOAT64};
 
 /* (outer, n, inner): rows, columns, one of each size around the lanes and the chunks. */
-static const int64_t sizes[][3] = {{1, 1, 1},    {3, 10, 1},  {2, 37, 1},   {1, 70001, 1}, {5, 3, 4},   {2, 130, 3},
+static const int64_t sizes[][3] = {{1, 1, 1},     {3, 10, 1},  {2, 37, 1},   {1, 70001, 1}, {5, 3, 4},    {2, 130, 3},
                                    {1, 1500, 70}, {2, 9, 300}, {1, 7, 1025}, {300, 10, 1},  {1, 2049, 1}, {0, 4, 2}};
 
 static double tolerance_of(dl_element element) {
@@ -60,10 +60,10 @@ static void test_reductions(void) {
     static const dl_reduction all[] = {DL_REDUCE_SUM, DL_REDUCE_MEAN, DL_REDUCE_PROD,
                                        DL_REDUCE_MAX, DL_REDUCE_MIN,  DL_REDUCE_LOGSUMEXP};
     EACH_ISA(k)
-        for (int r = 0; r < DL_COUNT(all); r++)
-            for (int t = 0; t < DL_COUNT(reals); t++)
-                for (int s = 0; s < DL_COUNT(sizes); s++)
-                    check_reduction(k, all[r], reals[t], sizes[s]);
+    for (int r = 0; r < DL_COUNT(all); r++)
+        for (int t = 0; t < DL_COUNT(reals); t++)
+            for (int s = 0; s < DL_COUNT(sizes); s++)
+                check_reduction(k, all[r], reals[t], sizes[s]);
 }
 
 /* A million equal numbers, whose sum in float32 one by one would be off by percents. */
@@ -181,7 +181,7 @@ typedef struct function_under_test {
 } function_under_test;
 
 #define OK(call) CHECK_EQ_INT(k->call, DL_OK)
-#define SIZE size[0], size[1], size[2]
+#define SIZE     size[0], size[1], size[2]
 
 static void max_value(const dl_kernels *k, dl_element e, void *y, const void *x, const int64_t *size) {
     OK(reduce(test_context(), DL_REDUCE_MAX, e, y, x, SIZE));
@@ -271,7 +271,8 @@ static void check_row_gradient(const dl_kernels *k, const function_under_test *f
     int64_t n = size[0] * size[1] * size[2], m = f->keeps_shape ? n : size[0] * size[2];
     double *x = test_random(DL_ELEMENT_FLOAT64, n, 0.5, 1.5), *g = test_random(DL_ELEMENT_FLOAT64, m, -1, 1);
     double *y = test_memory(m, 8);
-    void *given_x = test_memory(n, 8), *given_g = test_memory(m, 8), *given_y = test_memory(m, 8), *dx = test_memory(n, 8);
+    void *given_x = test_memory(n, 8), *given_g = test_memory(m, 8), *given_y = test_memory(m, 8),
+         *dx = test_memory(n, 8);
     for (int64_t i = 0; i < n; i++)
         test_set(element, given_x, i, x[i]);
     for (int64_t i = 0; i < m; i++)
@@ -298,10 +299,10 @@ static void check_row_gradient(const dl_kernels *k, const function_under_test *f
 static void test_row_gradients(void) {
     static const int64_t small[][3] = {{2, 7, 1}, {1, 33, 1}, {2, 4, 3}, {1, 3, 70}};
     EACH_ISA(k)
-        for (int f = 0; f < DL_COUNT(functions); f++)
-            for (int t = 0; t < DL_COUNT(reals); t++)
-                for (int s = 0; s < DL_COUNT(small); s++)
-                    check_row_gradient(k, &functions[f], reals[t], small[s]);
+    for (int f = 0; f < DL_COUNT(functions); f++)
+        for (int t = 0; t < DL_COUNT(reals); t++)
+            for (int s = 0; s < DL_COUNT(small); s++)
+                check_row_gradient(k, &functions[f], reals[t], small[s]);
 }
 
 static void test_gradients_of_ties_and_zeros(void) {
@@ -322,29 +323,29 @@ static void test_gradients_of_ties_and_zeros(void) {
 
 static void test_softmax_values(void) {
     EACH_ISA(k)
-        for (int t = 0; t < DL_COUNT(reals); t++)
-            for (int s = 0; s < DL_COUNT(sizes); s++) {
-                const int64_t *size = sizes[s];
-                int64_t total = size[0] * size[1] * size[2];
-                void *x = test_random(reals[t], total, -8, 8), *y = test_memory(total, 8), *z = test_memory(total, 8);
-                OK(softmax(test_context(), reals[t], y, x, SIZE));
-                OK(log_softmax(test_context(), reals[t], z, x, SIZE));
-                for (int64_t c = 0; c < size[0] * size[2]; c += 1 + size[0] * size[2] / 50) {
-                    int64_t at = c / size[2] * size[1] * size[2] + c % size[2];
-                    long double sum = reduced(DL_REDUCE_LOGSUMEXP, reals[t], x, size[1], size[2], at);
-                    for (int64_t i = 0; i < size[1]; i += 1 + size[1] / 100) {
-                        long double want = test_get(reals[t], x, at + i * size[2]) - sum;
-                        double eps = tolerance_of(reals[t]);
-                        check_near("softmax", k, reals[t], size, test_get(reals[t], y, at + i * size[2]), expl(want),
-                                   (double)expl(want) * 2 * eps);
-                        check_near("log_softmax", k, reals[t], size, test_get(reals[t], z, at + i * size[2]), want,
-                                   (double)(2 + fabsl(want)) * eps);
-                    }
+    for (int t = 0; t < DL_COUNT(reals); t++)
+        for (int s = 0; s < DL_COUNT(sizes); s++) {
+            const int64_t *size = sizes[s];
+            int64_t total = size[0] * size[1] * size[2];
+            void *x = test_random(reals[t], total, -8, 8), *y = test_memory(total, 8), *z = test_memory(total, 8);
+            OK(softmax(test_context(), reals[t], y, x, SIZE));
+            OK(log_softmax(test_context(), reals[t], z, x, SIZE));
+            for (int64_t c = 0; c < size[0] * size[2]; c += 1 + size[0] * size[2] / 50) {
+                int64_t at = c / size[2] * size[1] * size[2] + c % size[2];
+                long double sum = reduced(DL_REDUCE_LOGSUMEXP, reals[t], x, size[1], size[2], at);
+                for (int64_t i = 0; i < size[1]; i += 1 + size[1] / 100) {
+                    long double want = test_get(reals[t], x, at + i * size[2]) - sum;
+                    double eps = tolerance_of(reals[t]);
+                    check_near("softmax", k, reals[t], size, test_get(reals[t], y, at + i * size[2]), expl(want),
+                               (double)expl(want) * 2 * eps);
+                    check_near("log_softmax", k, reals[t], size, test_get(reals[t], z, at + i * size[2]), want,
+                               (double)(2 + fabsl(want)) * eps);
                 }
-                free(x);
-                free(y);
-                free(z);
             }
+            free(x);
+            free(y);
+            free(z);
+        }
 }
 
 static void test_softmax_of_large_numbers(void) {
@@ -468,15 +469,15 @@ static void check_cross_entropy(const dl_kernels *k, dl_scores scores, dl_elemen
 
 static void test_cross_entropy(void) {
     EACH_ISA(k)
-        for (int scores = DL_SCORES_LOGITS; scores <= DL_SCORES_UNNORMALIZED; scores++)
-            for (int t = 0; t < DL_COUNT(reals); t++)
-                for (int smooth = 0; smooth < 2; smooth++)
-                    for (int distributions = 0; distributions < 2; distributions++) {
-                        check_cross_entropy(k, (dl_scores)scores, reals[t], 10, smooth * 0.1, distributions);
-                        check_cross_entropy(k, (dl_scores)scores, reals[t], 37, smooth * 0.1, distributions);
-                    }
+    for (int scores = DL_SCORES_LOGITS; scores <= DL_SCORES_UNNORMALIZED; scores++)
+        for (int t = 0; t < DL_COUNT(reals); t++)
+            for (int smooth = 0; smooth < 2; smooth++)
+                for (int distributions = 0; distributions < 2; distributions++) {
+                    check_cross_entropy(k, (dl_scores)scores, reals[t], 10, smooth * 0.1, distributions);
+                    check_cross_entropy(k, (dl_scores)scores, reals[t], 37, smooth * 0.1, distributions);
+                }
     EACH_ISA(k)
-        check_cross_entropy(k, DL_SCORES_LOGITS, DL_ELEMENT_FLOAT64, MANY_CLASSES, 0.1, false);
+    check_cross_entropy(k, DL_SCORES_LOGITS, DL_ELEMENT_FLOAT64, MANY_CLASSES, 0.1, false);
 }
 
 static void test_wrong_labels(void) {
@@ -485,24 +486,31 @@ static void test_wrong_labels(void) {
         float losses[] = {9, 9}, dx[6], g = 1;
         int64_t labels[] = {2, 0};
         CHECK_EQ_INT(k->cross_entropy(test_context(), DL_SCORES_LOGITS, DL_ELEMENT_FLOAT32, losses, NULL, x,
-                                      DL_ELEMENT_INT64, labels, 0, DL_IGNORE_NO_CLASS, 2, 3), DL_INVALID);
+                                      DL_ELEMENT_INT64, labels, 0, DL_IGNORE_NO_CLASS, 2, 3),
+                     DL_INVALID);
         CHECK_CONTAINS(dl_last_error(), "the label of row 2 is 0");
         CHECK_CONTAINS(dl_last_error(), "labels count from 1 to 3");
         CHECK(losses[0] == 9 && losses[1] == 9);
         labels[1] = 4;
         CHECK_EQ_INT(k->cross_entropy(test_context(), DL_SCORES_LOGITS, DL_ELEMENT_FLOAT32, losses, NULL, x,
-                                      DL_ELEMENT_INT64, labels, 0, 0, 2, 3), DL_INVALID);
+                                      DL_ELEMENT_INT64, labels, 0, 0, 2, 3),
+                     DL_INVALID);
         CHECK_CONTAINS(dl_last_error(), "the label of row 2 is 4; allowed are 1 to 3");
         labels[1] = 0;
         float normalizers[2];
         CHECK_EQ_INT(k->cross_entropy(test_context(), DL_SCORES_LOGITS, DL_ELEMENT_FLOAT32, losses, normalizers, x,
-                                      DL_ELEMENT_INT64, labels, 0, 0, 2, 3), DL_OK);
+                                      DL_ELEMENT_INT64, labels, 0, 0, 2, 3),
+                     DL_OK);
         CHECK(losses[0] > 0 && losses[1] == 0);
         k->cross_entropy_backward(test_context(), DL_SCORES_LOGITS, DL_ELEMENT_FLOAT32, dx, &g, 0, x, normalizers,
                                   DL_ELEMENT_INT64, labels, 0, 0, 2, 3);
         CHECK(dx[0] > 0 && dx[1] < 0 && dx[3] == 0 && dx[4] == 0 && dx[5] == 0);
         CHECK_EQ_INT(k->cross_entropy(test_context(), DL_SCORES_LOGITS, DL_ELEMENT_FLOAT32, losses, NULL, x,
-                                      DL_ELEMENT_FLOAT32, x, 0, 0, 2, 3), DL_DTYPE);
+                                      DL_ELEMENT_FLOAT32, x, 0, 0, 2, 3),
+                     DL_DTYPE);
+        CHECK_EQ_INT(
+            k->cross_entropy_targets(test_context(), DL_SCORES_LOGITS, DL_ELEMENT_FLOAT32, losses, NULL, x, x, 0, 2, 0),
+            DL_SHAPE);
     }
 }
 
@@ -510,28 +518,28 @@ static void test_wrong_labels(void) {
 
 static void test_moments(void) {
     EACH_ISA(k)
-        for (int t = 0; t < DL_COUNT(reals); t++)
-            for (int s = 0; s < DL_COUNT(sizes); s++) {
-                const int64_t *size = sizes[s];
-                int64_t n = size[1], inner = size[2];
-                /* A mean far from zero must not spoil the variance. */
-                void *x = test_random(reals[t], size[0] * n * inner, 99, 101);
-                void *variance = test_memory(size[0] * inner, 8), *mean = test_memory(size[0] * inner, 8);
-                OK(variance(test_context(), reals[t], variance, mean, x, 0, SIZE));
-                for (int64_t c = 0; c < size[0] * inner; c += 1 + size[0] * inner / 40) {
-                    int64_t at = c / inner * n * inner + c % inner;
-                    long double center = reduced(DL_REDUCE_MEAN, reals[t], x, n, inner, at), squares = 0;
-                    for (int64_t i = 0; i < n; i++)
-                        squares += powl(test_get(reals[t], x, at + i * inner) - center, 2);
-                    check_near("mean", k, reals[t], size, test_get(reals[t], mean, c), center,
-                               100 * tolerance_of(reals[t]));
-                    check_near("variance", k, reals[t], size, test_get(reals[t], variance, c), squares / n,
-                               10 * tolerance_of(reals[t]));
-                }
-                free(x);
-                free(variance);
-                free(mean);
+    for (int t = 0; t < DL_COUNT(reals); t++)
+        for (int s = 0; s < DL_COUNT(sizes); s++) {
+            const int64_t *size = sizes[s];
+            int64_t n = size[1], inner = size[2];
+            /* A mean far from zero must not spoil the variance. */
+            void *x = test_random(reals[t], size[0] * n * inner, 99, 101);
+            void *variance = test_memory(size[0] * inner, 8), *mean = test_memory(size[0] * inner, 8);
+            OK(variance(test_context(), reals[t], variance, mean, x, 0, SIZE));
+            for (int64_t c = 0; c < size[0] * inner; c += 1 + size[0] * inner / 40) {
+                int64_t at = c / inner * n * inner + c % inner;
+                long double center = reduced(DL_REDUCE_MEAN, reals[t], x, n, inner, at), squares = 0;
+                for (int64_t i = 0; i < n; i++)
+                    squares += powl(test_get(reals[t], x, at + i * inner) - center, 2);
+                check_near("mean", k, reals[t], size, test_get(reals[t], mean, c), center,
+                           100 * tolerance_of(reals[t]));
+                check_near("variance", k, reals[t], size, test_get(reals[t], variance, c), squares / n,
+                           10 * tolerance_of(reals[t]));
             }
+            free(x);
+            free(variance);
+            free(mean);
+        }
 }
 
 /* dx, dgamma and dbeta of y = gamma (x - mean(x)) / sqrt(var(x) + epsilon) + beta from differences in float64. */
@@ -593,34 +601,34 @@ static void check_batch_norm(const dl_kernels *k, dl_element element, int64_t ro
 
 static void test_batch_norm_gradients(void) {
     EACH_ISA(k)
-        for (int t = 0; t < DL_COUNT(reals); t++) {
-            check_batch_norm(k, reals[t], 40, 3);
-            check_batch_norm(k, reals[t], 300, 70);
-            check_batch_norm(k, reals[t], 7, 300);
-        }
+    for (int t = 0; t < DL_COUNT(reals); t++) {
+        check_batch_norm(k, reals[t], 40, 3);
+        check_batch_norm(k, reals[t], 300, 70);
+        check_batch_norm(k, reals[t], 7, 300);
+    }
 }
 
 static void test_channel_affine(void) {
     static const int64_t channels[] = {1, 3, 63, 64, 300};
     EACH_ISA(k)
-        for (int c = 0; c < DL_COUNT(channels); c++) {
-            int64_t n = channels[c], rows = 77;
-            float *x = test_random(DL_ELEMENT_FLOAT32, rows * n, -1, 1), *y = test_memory(rows * n, 4);
-            float *scale = test_random(DL_ELEMENT_FLOAT32, n, 0, 2), *shift = test_random(DL_ELEMENT_FLOAT32, n, 0, 2);
-            CHECK_EQ_INT(k->channel_affine(test_context(), DL_ELEMENT_FLOAT32, y, x, scale, shift, rows, n), DL_OK);
-            bool right = true;
-            for (int64_t i = 0; i < rows * n; i++)
-                right = right && fabs((double)y[i] - ((double)x[i] * scale[i % n] + shift[i % n])) < 1e-6;
-            CHECK(right);
-            float *sum = test_memory(n, 4);
-            CHECK_EQ_INT(k->channel_sum(test_context(), DL_ELEMENT_FLOAT32, sum, x, rows, n), DL_OK);
-            CHECK_CLOSE(sum[n - 1], reduced(DL_REDUCE_SUM, DL_ELEMENT_FLOAT32, x, rows, n, n - 1), 1e-5);
-            free(x);
-            free(y);
-            free(scale);
-            free(shift);
-            free(sum);
-        }
+    for (int c = 0; c < DL_COUNT(channels); c++) {
+        int64_t n = channels[c], rows = 77;
+        float *x = test_random(DL_ELEMENT_FLOAT32, rows * n, -1, 1), *y = test_memory(rows * n, 4);
+        float *scale = test_random(DL_ELEMENT_FLOAT32, n, 0, 2), *shift = test_random(DL_ELEMENT_FLOAT32, n, 0, 2);
+        CHECK_EQ_INT(k->channel_affine(test_context(), DL_ELEMENT_FLOAT32, y, x, scale, shift, rows, n), DL_OK);
+        bool right = true;
+        for (int64_t i = 0; i < rows * n; i++)
+            right = right && fabs((double)y[i] - ((double)x[i] * scale[i % n] + shift[i % n])) < 1e-6;
+        CHECK(right);
+        float *sum = test_memory(n, 4);
+        CHECK_EQ_INT(k->channel_sum(test_context(), DL_ELEMENT_FLOAT32, sum, x, rows, n), DL_OK);
+        CHECK_CLOSE(sum[n - 1], reduced(DL_REDUCE_SUM, DL_ELEMENT_FLOAT32, x, rows, n, n - 1), 1e-5);
+        free(x);
+        free(y);
+        free(scale);
+        free(shift);
+        free(sum);
+    }
 }
 
 /* ---- the same bits --------------------------------------------------------------------------------------------- */
@@ -636,8 +644,8 @@ static void test_threads_change_no_sum(void) {
             k->reduce(test_context(), DL_REDUCE_SUM, DL_ELEMENT_FLOAT32, out[0], x, 1, N, 1);
             k->reduce(test_context(), DL_REDUCE_SUM, DL_ELEMENT_FLOAT32, out[1], x, 1, N / 100, 100);
             k->variance(test_context(), DL_ELEMENT_FLOAT32, out[2], out[3], x, 0, 1, N / 80, 80);
-            k->batch_norm_backward(test_context(), DL_ELEMENT_FLOAT32, NULL, out[4], out[5], x + N / 2, x, out[3], out[2],
-                                   NULL, N / 160, 80);
+            k->batch_norm_backward(test_context(), DL_ELEMENT_FLOAT32, NULL, out[4], out[5], x + N / 2, x, out[3],
+                                   out[2], NULL, N / 160, 80);
             k->reduce(test_context(), DL_REDUCE_LOGSUMEXP, DL_ELEMENT_FLOAT32, out[6], x, 1000, N / 1000, 1);
         }
         CHECK(memcmp(results[0], results[1], sizeof results[0]) == 0);

@@ -1,5 +1,5 @@
-/* Random numbers and the updates of optimizers: the words of the base layer's Philox, distributions by their moments and
- * ends, the same numbers for any number of threads; Keras's formulas in plain float64 loops. */
+/* Random numbers and the updates of optimizers: the words of the base layer's Philox, distributions by their moments
+ * and ends, the same numbers for any number of threads; Keras's formulas in plain float64 loops. */
 #include "kernels_common.h"
 
 static const dl_element reals[] = {DL_ELEMENT_FLOAT32, DL_ELEMENT_FLOAT64};
@@ -65,8 +65,8 @@ static void check_normal_moments(const dl_kernels *k, dl_element element) {
 
 static void test_normal_moments(void) {
     EACH_ISA(k)
-        for (int t = 0; t < DL_COUNT(reals); t++)
-            check_normal_moments(k, reals[t]);
+    for (int t = 0; t < DL_COUNT(reals); t++)
+        check_normal_moments(k, reals[t]);
 }
 
 /* Box and Muller by the C library from the same words. */
@@ -142,20 +142,20 @@ static void test_integers_and_bernoulli(void) {
 static void test_draws_depend_on_the_position_alone(void) {
     enum { N = 70001 };
     EACH_ISA(k)
-        for (int distribution = DL_RANDOM_UNIFORM; distribution <= DL_RANDOM_BERNOULLI; distribution++) {
-            float *one = test_memory(N, 4), *two = test_memory(N, 4), few[150];
-            dl_set_threads(test_context(), 1);
-            OK(random(test_context(), (dl_distribution)distribution, DL_ELEMENT_FLOAT32, one, &stream, 0.5, 1, N));
-            dl_set_threads(test_context(), 2);
-            OK(random(test_context(), (dl_distribution)distribution, DL_ELEMENT_FLOAT32, two, &stream, 0.5, 1, N));
-            CHECK(memcmp(one, two, N * 4) == 0);
-            int skipped = 17 * dl_random_per_block((dl_distribution)distribution, DL_ELEMENT_FLOAT32);
-            dl_stream later = {.seed = stream.seed, .stream = stream.stream, .position = stream.position + 17};
-            OK(random(test_context(), (dl_distribution)distribution, DL_ELEMENT_FLOAT32, few, &later, 0.5, 1, 150));
-            CHECK(memcmp(few, one + skipped, sizeof few) == 0);
-            free(one);
-            free(two);
-        }
+    for (int distribution = DL_RANDOM_UNIFORM; distribution <= DL_RANDOM_BERNOULLI; distribution++) {
+        float *one = test_memory(N, 4), *two = test_memory(N, 4), few[150];
+        dl_set_threads(test_context(), 1);
+        OK(random(test_context(), (dl_distribution)distribution, DL_ELEMENT_FLOAT32, one, &stream, 0.5, 1, N));
+        dl_set_threads(test_context(), 2);
+        OK(random(test_context(), (dl_distribution)distribution, DL_ELEMENT_FLOAT32, two, &stream, 0.5, 1, N));
+        CHECK(memcmp(one, two, N * 4) == 0);
+        int skipped = 17 * dl_random_per_block((dl_distribution)distribution, DL_ELEMENT_FLOAT32);
+        dl_stream later = {.seed = stream.seed, .stream = stream.stream, .position = stream.position + 17};
+        OK(random(test_context(), (dl_distribution)distribution, DL_ELEMENT_FLOAT32, few, &later, 0.5, 1, 150));
+        CHECK(memcmp(few, one + skipped, sizeof few) == 0);
+        free(one);
+        free(two);
+    }
 }
 
 static void test_dropout(void) {
@@ -239,8 +239,8 @@ static void check_sgd(const dl_kernels *k, dl_element element, double momentum, 
         *velocity = momentum * *velocity - 0.01 * g;
         *value += nesterov ? momentum * *velocity - 0.01 * g : *velocity;
     }
-    OK(sgd(test_context(), element, w.given[0], momentum == 0 ? NULL : w.given[2], w.given[1], &update, momentum, nesterov,
-           WEIGHTS));
+    OK(sgd(test_context(), element, w.given[0], momentum == 0 ? NULL : w.given[2], w.given[1], &update, momentum,
+           nesterov, WEIGHTS));
     check_weights(k, "sgd", &w);
 }
 
@@ -289,30 +289,30 @@ static void check_rmsprop(const dl_kernels *k, dl_element element, bool centered
 
 static void test_updates(void) {
     EACH_ISA(k)
-        for (int t = 0; t < DL_COUNT(reals); t++) {
-            check_sgd(k, reals[t], 0, false);
-            check_sgd(k, reals[t], 0.9, false);
-            check_sgd(k, reals[t], 0.9, true);
-            check_adam(k, reals[t], false);
-            check_adam(k, reals[t], true);
-            check_rmsprop(k, reals[t], false, 0);
-            check_rmsprop(k, reals[t], true, 0);
-            check_rmsprop(k, reals[t], true, 0.8);
-        }
+    for (int t = 0; t < DL_COUNT(reals); t++) {
+        check_sgd(k, reals[t], 0, false);
+        check_sgd(k, reals[t], 0.9, false);
+        check_sgd(k, reals[t], 0.9, true);
+        check_adam(k, reals[t], false);
+        check_adam(k, reals[t], true);
+        check_rmsprop(k, reals[t], false, 0);
+        check_rmsprop(k, reals[t], true, 0);
+        check_rmsprop(k, reals[t], true, 0.8);
+    }
 }
 
 static void test_axpy_and_scale(void) {
     EACH_ISA(k)
-        for (int t = 0; t < DL_COUNT(reals); t++) {
-            weights w = make_weights(reals[t]);
-            for (int64_t j = 0; j < WEIGHTS; j++) {
-                w.plain[0][j] += -1.5 * w.plain[1][j];
-                w.plain[2][j] *= 0.25;
-            }
-            OK(axpy(test_context(), reals[t], w.given[0], -1.5, w.given[1], WEIGHTS));
-            OK(scale(test_context(), reals[t], w.given[2], 0.25, WEIGHTS));
-            check_weights(k, "axpy and scale", &w);
+    for (int t = 0; t < DL_COUNT(reals); t++) {
+        weights w = make_weights(reals[t]);
+        for (int64_t j = 0; j < WEIGHTS; j++) {
+            w.plain[0][j] += -1.5 * w.plain[1][j];
+            w.plain[2][j] *= 0.25;
         }
+        OK(axpy(test_context(), reals[t], w.given[0], -1.5, w.given[1], WEIGHTS));
+        OK(scale(test_context(), reals[t], w.given[2], 0.25, WEIGHTS));
+        check_weights(k, "axpy and scale", &w);
+    }
 }
 
 /* Without a limit nothing is clipped, and a NaN gradient is not hidden by a clip. */

@@ -12,12 +12,12 @@ typedef struct arg_call {
     bool reverse; /* cumsum */
 } arg_call;
 
-#define IS_NAN(x) ((x) != (x))
+#define IS_NAN(x)                  ((x) != (x))
 #define ROW_EXTREME(maximum, n, x) ((maximum) ? m_row_max(n, x) : m_row_min(n, x))
 
-#define T float
-#define R float
-#define A double
+#define T          float
+#define R          float
+#define A          double
 #define LOOP(name) name##_f32
 #include "kernels/isa/arg_source.h"
 #include "kernels/isa/gradient_source.h"
@@ -27,9 +27,9 @@ typedef struct arg_call {
 #undef A
 #undef LOOP
 
-#define T double
-#define R double
-#define A double
+#define T          double
+#define R          double
+#define A          double
 #define LOOP(name) name##_f64
 #include "kernels/isa/arg_source.h"
 #include "kernels/isa/gradient_source.h"
@@ -41,11 +41,11 @@ typedef struct arg_call {
 
 #undef IS_NAN
 #undef ROW_EXTREME
-#define IS_NAN(x) false
+#define IS_NAN(x)                  false
 #define ROW_EXTREME(maximum, n, x) LOOP(extreme_of_row)(maximum, n, x)
-#define A uint64_t
+#define A                          uint64_t
 
-#define T int32_t
+#define T          int32_t
 #define LOOP(name) name##_i32
 #include "kernels/isa/arg_integer_source.h"
 #include "kernels/isa/arg_source.h"
@@ -53,7 +53,7 @@ typedef struct arg_call {
 #undef T
 #undef LOOP
 
-#define T int64_t
+#define T          int64_t
 #define LOOP(name) name##_i64
 #include "kernels/isa/arg_integer_source.h"
 #include "kernels/isa/arg_source.h"
@@ -61,7 +61,7 @@ typedef struct arg_call {
 #undef T
 #undef LOOP
 
-#define T uint8_t
+#define T          uint8_t
 #define LOOP(name) name##_u8
 #include "kernels/isa/arg_integer_source.h"
 #include "kernels/isa/arg_source.h"

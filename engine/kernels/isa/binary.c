@@ -12,31 +12,31 @@ typedef struct binary_call {
     double parameter;
 } binary_call;
 
-#define R float
+#define R          float
 #define LOOP(name) name##_f32
 #include "kernels/isa/binary_source.h"
 #undef R
 #undef LOOP
 
-#define R double
+#define R          double
 #define LOOP(name) name##_f64
 #include "kernels/isa/binary_source.h"
 #undef R
 #undef LOOP
 
-#define IS_MINUS_ONE(b) ((b) == -1)
+#define IS_MINUS_ONE(b)   ((b) == -1)
 #define ROUNDS_DOWN(a, b) ((a) % (b) != 0 && ((a) % (b) < 0) != ((b) < 0))
 
-#define I int32_t
-#define U uint32_t
+#define I          int32_t
+#define U          uint32_t
 #define LOOP(name) name##_i32
 #include "kernels/isa/binary_integer_source.h"
 #undef I
 #undef U
 #undef LOOP
 
-#define I int64_t
-#define U uint64_t
+#define I          int64_t
+#define U          uint64_t
 #define LOOP(name) name##_i64
 #include "kernels/isa/binary_integer_source.h"
 #undef I
@@ -45,11 +45,11 @@ typedef struct binary_call {
 
 #undef IS_MINUS_ONE
 #undef ROUNDS_DOWN
-#define IS_MINUS_ONE(b) false
+#define IS_MINUS_ONE(b)   false
 #define ROUNDS_DOWN(a, b) false
 
-#define I uint8_t
-#define U uint32_t
+#define I          uint8_t
+#define U          uint32_t
 #define LOOP(name) name##_u8
 #include "kernels/isa/binary_integer_source.h"
 #undef I
@@ -64,7 +64,7 @@ static const char *const names[] = {
 
 static bool has_parameter(dl_binary function) {
     static const bool table[] = {
-#define P0(...) +1
+#define P0(...)                                                                   +1
 #define X(name, parameters, formula, domain, value, gradient_a, gradient_b, help) (0 DL_ROW_LIST parameters) > 0,
         DL_BINARY_ROWS(X)
 #undef X
@@ -124,8 +124,8 @@ dl_status DL_KERNEL(binary)(dl_context *context, dl_binary function, dl_element 
                           cost_of(function), blocks[element], &call);
 }
 
-dl_status DL_KERNEL(binary_backward)(dl_context *context, dl_binary function, int which, dl_element element,
-                                     void *grad, const void *g, const void *a, const void *b, const dl_loop *loop,
+dl_status DL_KERNEL(binary_backward)(dl_context *context, dl_binary function, int which, dl_element element, void *grad,
+                                     const void *g, const void *a, const void *b, const dl_loop *loop,
                                      const double *parameters) {
     if (element > DL_ELEMENT_FLOAT64)
         return dl_fail(DL_DTYPE, "the gradient of %s is not defined for %s", names[function], dl_element_name(element));

@@ -2,7 +2,7 @@
  * including file. */
 
 #define VALUE_LOOP(name, value)                                                                                        \
-    static void LOOP(value_##name)(int64_t n, R *out, const R *left, const R *right, R p0) {                           \
+    static void LOOP(value_##name)(int64_t n, R * out, const R *left, const R *right, R p0) {                          \
         (void)p0;                                                                                                      \
         _Pragma("omp simd") for (int64_t i = 0; i < n; i++) {                                                          \
             R a = left[i];                                                                                             \
@@ -12,7 +12,7 @@
     }
 
 #define GRADIENT_LOOP(name, gradient)                                                                                  \
-    static void LOOP(name)(int64_t n, R *out, const R *grad, const R *left, const R *right, R p0) {                    \
+    static void LOOP(name)(int64_t n, R * out, const R *grad, const R *left, const R *right, R p0) {                   \
         (void)p0;                                                                                                      \
         _Pragma("omp simd") for (int64_t i = 0; i < n; i++) {                                                          \
             R g = grad[i];                                                                                             \

@@ -4,15 +4,15 @@
 #include "kernels/kernels.h"
 
 /* Conversion of x to each element type, from floats and from integers. */
-#define TO_f32(x) (float)(x)
-#define TO_f64(x) (double)(x)
-#define TO_bool(x) (x) != 0
-#define FLOAT_TO_i32(x) dl_saturate_i32((double)(x))
-#define FLOAT_TO_i64(x) dl_saturate_i64((double)(x))
-#define FLOAT_TO_u8(x) dl_saturate_u8((double)(x))
+#define TO_f32(x)         (float)(x)
+#define TO_f64(x)         (double)(x)
+#define TO_bool(x)        (x) != 0
+#define FLOAT_TO_i32(x)   dl_saturate_i32((double)(x))
+#define FLOAT_TO_i64(x)   dl_saturate_i64((double)(x))
+#define FLOAT_TO_u8(x)    dl_saturate_u8((double)(x))
 #define INTEGER_TO_i32(x) (int32_t)(uint32_t)(uint64_t)(x)
 #define INTEGER_TO_i64(x) (int64_t)(x)
-#define INTEGER_TO_u8(x) (uint8_t)(uint64_t)(x)
+#define INTEGER_TO_u8(x)  (uint8_t)(uint64_t)(x)
 
 #define CONVERT_LOOP(from, from_type, to, to_type, convert)                                                            \
     static void from##_to_##to(void *argument, int64_t n, void *const *at) {                                           \
@@ -39,7 +39,8 @@ CONVERT_LOOPS(i64, int64_t, INTEGER)
 CONVERT_LOOPS(u8, uint8_t, INTEGER)
 
 /* [from][to] in the order of dl_element; a boolean is read as its byte. */
-#define CONVERT_ROW(from) {from##_to_f32, from##_to_f64, from##_to_i32, from##_to_i64, from##_to_u8, from##_to_bool}
+#define CONVERT_ROW(from)                                                                                              \
+    { from##_to_f32, from##_to_f64, from##_to_i32, from##_to_i64, from##_to_u8, from##_to_bool }
 static const dl_block_function conversions[DL_ELEMENT_COUNT][DL_ELEMENT_COUNT] = {
     CONVERT_ROW(f32), CONVERT_ROW(f64), CONVERT_ROW(i32), CONVERT_ROW(i64), CONVERT_ROW(u8), CONVERT_ROW(u8)};
 

@@ -15,8 +15,9 @@ static void LOOP(extreme_unit)(void *argument, int64_t o, int64_t column, int64_
     const arg_call *call = argument;
     int64_t at = o * call->n * call->inner + column, reduced = o * call->inner + column;
     for (int64_t i = 0; i < columns; i++)
-        LOOP(extreme_column)(call->n, call->inner, (R *)call->out + at + i, ((const R *)call->g)[reduced + i],
-                             (const R *)call->x + at + i, ((const R *)call->y)[reduced + i]);
+        LOOP(extreme_column)
+        (call->n, call->inner, (R *)call->out + at + i, ((const R *)call->g)[reduced + i], (const R *)call->x + at + i,
+         ((const R *)call->y)[reduced + i]);
 }
 
 /* g times the product of all others: with one zero it alone has a gradient, with two none has. */
@@ -37,6 +38,6 @@ static void LOOP(prod_unit)(void *argument, int64_t o, int64_t column, int64_t c
     const arg_call *call = argument;
     int64_t at = o * call->n * call->inner + column, reduced = o * call->inner + column;
     for (int64_t i = 0; i < columns; i++)
-        LOOP(prod_column)(call->n, call->inner, (R *)call->out + at + i, ((const R *)call->g)[reduced + i],
-                          (const R *)call->x + at + i);
+        LOOP(prod_column)
+        (call->n, call->inner, (R *)call->out + at + i, ((const R *)call->g)[reduced + i], (const R *)call->x + at + i);
 }

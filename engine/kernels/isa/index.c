@@ -8,7 +8,7 @@
 #include "kernels/kernels.h"
 
 /* Elements of a parallel tile, about. */
-#define TILE 16384
+#define TILE  16384
 /* Parts of the places that index_select_backward splits, so that few large tables have several tiles. */
 #define PARTS 8
 
@@ -65,8 +65,15 @@ static void select_tile(void *argument, int64_t tile, int worker) {
 dl_status DL_KERNEL(index_select)(dl_context *context, dl_element element, void *out, const void *x,
                                   dl_element index_element, const void *index, bool zero_is_none, int64_t outer,
                                   int64_t n, int64_t inner, int64_t count) {
-    index_call call = {.out = out, .in = x, .element = element, .size = dl_element_size(element),
-                       .index_element = index_element, .index = index, .outer = outer, .n = n, .inner = inner,
+    index_call call = {.out = out,
+                       .in = x,
+                       .element = element,
+                       .size = dl_element_size(element),
+                       .index_element = index_element,
+                       .index = index,
+                       .outer = outer,
+                       .n = n,
+                       .inner = inner,
                        .count = count};
     DL_TRY(check_indices(&call, count, zero_is_none));
     return run_rows(context, &call, outer * count, 5 + 0.2 * (double)inner, select_tile);
@@ -106,8 +113,15 @@ static void select_backward_tile(void *argument, int64_t tile, int worker) {
 dl_status DL_KERNEL(index_select_backward)(dl_context *context, dl_element element, void *dx, const void *g,
                                            dl_element index_element, const void *index, int64_t outer, int64_t n,
                                            int64_t inner, int64_t count) {
-    index_call call = {.out = dx, .in = g, .element = element, .size = dl_element_size(element),
-                       .index_element = index_element, .index = index, .outer = outer, .n = n, .inner = inner,
+    index_call call = {.out = dx,
+                       .in = g,
+                       .element = element,
+                       .size = dl_element_size(element),
+                       .index_element = index_element,
+                       .index = index,
+                       .outer = outer,
+                       .n = n,
+                       .inner = inner,
                        .count = count};
     if (element > DL_ELEMENT_FLOAT64)
         return dl_fail(DL_DTYPE, "the gradient of index_select is not defined for %s", dl_element_name(element));
@@ -142,11 +156,17 @@ static void gather_tile(void *argument, int64_t tile, int worker) {
     }
 }
 
-dl_status DL_KERNEL(gather)(dl_context *context, dl_element element, void *out, const void *x,
-                            dl_element index_element, const void *index, int64_t outer, int64_t n, int64_t inner,
-                            int64_t count) {
-    index_call call = {.out = out, .in = x, .element = element, .size = dl_element_size(element),
-                       .index_element = index_element, .index = index, .outer = outer, .n = n, .inner = inner,
+dl_status DL_KERNEL(gather)(dl_context *context, dl_element element, void *out, const void *x, dl_element index_element,
+                            const void *index, int64_t outer, int64_t n, int64_t inner, int64_t count) {
+    index_call call = {.out = out,
+                       .in = x,
+                       .element = element,
+                       .size = dl_element_size(element),
+                       .index_element = index_element,
+                       .index = index,
+                       .outer = outer,
+                       .n = n,
+                       .inner = inner,
                        .count = count};
     DL_TRY(check_indices(&call, outer * count * inner, false));
     return run_rows(context, &call, outer * count, 2 + (double)inner, gather_tile);
@@ -175,8 +195,15 @@ static void gather_backward_tile(void *argument, int64_t o, int worker) {
 dl_status DL_KERNEL(gather_backward)(dl_context *context, dl_element element, void *dx, const void *g,
                                      dl_element index_element, const void *index, int64_t outer, int64_t n,
                                      int64_t inner, int64_t count) {
-    index_call call = {.out = dx, .in = g, .element = element, .size = dl_element_size(element),
-                       .index_element = index_element, .index = index, .outer = outer, .n = n, .inner = inner,
+    index_call call = {.out = dx,
+                       .in = g,
+                       .element = element,
+                       .size = dl_element_size(element),
+                       .index_element = index_element,
+                       .index = index,
+                       .outer = outer,
+                       .n = n,
+                       .inner = inner,
                        .count = count};
     if (element > DL_ELEMENT_FLOAT64)
         return dl_fail(DL_DTYPE, "the gradient of gather is not defined for %s", dl_element_name(element));

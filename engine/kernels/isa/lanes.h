@@ -104,8 +104,8 @@ DL_ROW_SUM_(sum, double, f64, DL_LANES_F64, ((void)b, a))
 DL_ROW_SUM_(dot, float, f32, DL_LANES_F32, a * b)
 DL_ROW_SUM_(dot, double, f64, DL_LANES_F64, a * b)
 
-/* y = e^(x - shift) over n elements, in whole vectors: what is left at the end goes through a buffer, so that a short row
- * (ten classes) costs no scalar calls. y may be x. */
+/* y = e^(x - shift) over n elements, in whole vectors: what is left at the end goes through a buffer, so that a short
+ * row (ten classes) costs no scalar calls. y may be x. */
 #define DL_ROW_EXP_(real, s)                                                                                           \
     DL_INLINE void dl_row_exp_##s(int64_t n, real *y, const real *x, real shift) {                                     \
         enum { LANES = DL_ROW_LANES_##s };                                                                             \
@@ -128,8 +128,31 @@ DL_ROW_SUM_(dot, double, f64, DL_LANES_F64, a * b)
 DL_ROW_EXP_(float, f32)
 DL_ROW_EXP_(double, f64)
 
+/* The maximum of at most DL_ROW_LANES elements and the sum of e^(x - maximum): one copy of the row does for both. */
+#define DL_SHORT_ROW_(real, s)                                                                                         \
+    DL_INLINE double dl_short_exp_sum_##s(int64_t n, const real *x, real *maximum) {                                   \
+        enum { LANES = DL_ROW_LANES_##s };                                                                             \
+        real lanes[LANES];                                                                                             \
+        real best = x[0];                                                                                              \
+        for (int64_t i = 1; i < n; i++)                                                                                \
+            best = dl_max_##s(best, x[i]);                                                                             \
+        dl_row_tail_##s(lanes, n, x, (real)-INFINITY);                                                                 \
+        _Pragma("omp simd") for (int lane = 0; lane < LANES; lane++) {                                                 \
+            lanes[lane] = dl_exp_##s(lanes[lane] - best);                                                              \
+        }                                                                                                              \
+        for (int half = LANES / 2; half > 0; half /= 2)                                                                \
+            for (int lane = 0; lane < half; lane++)                                                                    \
+                lanes[lane] += lanes[lane + half];                                                                     \
+        *maximum = best;                                                                                               \
+        return (double)lanes[0];                                                                                       \
+    }
+DL_SHORT_ROW_(float, f32)
+DL_SHORT_ROW_(double, f64)
+
 /* m_row_exp(n, y, x, shift): see above; m_row_sum(n, x): sum of x; m_row_dot(n, x, z): sum of x * z. */
 #define m_row_exp DL_OWN_(row_exp)
+#define m_short_exp_sum DL_OWN_(short_exp_sum)
+#define m_row_lanes _Generic((R)0, float: DL_ROW_LANES_f32, default: DL_ROW_LANES_f64)
 #define m_row_max DL_OWN_(row_max)
 #define m_row_min DL_OWN_(row_min)
 #define m_row_sum(n, x) DL_OWN_(row_sum)(n, x, x)

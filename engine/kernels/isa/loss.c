@@ -28,13 +28,13 @@ typedef struct loss_call {
     int64_t per_tile;
 } loss_call;
 
-#define R float
+#define R          float
 #define LOOP(name) name##_f32
 #include "kernels/isa/loss_source.h"
 #undef R
 #undef LOOP
 
-#define R double
+#define R          double
 #define LOOP(name) name##_f64
 #include "kernels/isa/loss_source.h"
 #undef R
@@ -84,10 +84,12 @@ static dl_status check_labels(const loss_call *call) {
 static dl_status run_loss(dl_context *context, dl_element element, loss_call call) {
     if (element > DL_ELEMENT_FLOAT64)
         return dl_fail(DL_DTYPE, "cross-entropy is not defined for %s", dl_element_name(element));
-    if (call.labels)
-        DL_TRY(check_labels(&call));
     if (call.rows == 0)
         return DL_OK;
+    if (call.classes < 1)
+        return dl_fail(DL_SHAPE, "cross-entropy needs at least one class, but the last dimension of the scores is 0");
+    if (call.labels)
+        DL_TRY(check_labels(&call));
     call.single = element == DL_ELEMENT_FLOAT32;
     call.per_tile = DL_MAX(1, TILE / DL_MAX(1, call.classes));
     int64_t tiles = (call.rows + call.per_tile - 1) / call.per_tile;
@@ -98,9 +100,16 @@ static dl_status run_loss(dl_context *context, dl_element element, loss_call cal
 dl_status DL_KERNEL(cross_entropy)(dl_context *context, dl_scores scores, dl_element element, void *losses,
                                    void *normalizers, const void *x, dl_element label_element, const void *labels,
                                    double label_smoothing, int64_t ignore_class, int64_t rows, int64_t classes) {
-    loss_call call = {.scores = scores, .out = losses, .normalizers_out = normalizers, .x = x,
-                      .label_element = label_element, .labels = labels, .smoothing = label_smoothing,
-                      .ignore_class = ignore_class, .rows = rows, .classes = classes};
+    loss_call call = {.scores = scores,
+                      .out = losses,
+                      .normalizers_out = normalizers,
+                      .x = x,
+                      .label_element = label_element,
+                      .labels = labels,
+                      .smoothing = label_smoothing,
+                      .ignore_class = ignore_class,
+                      .rows = rows,
+                      .classes = classes};
     return run_loss(context, element, call);
 }
 
@@ -108,17 +117,32 @@ dl_status DL_KERNEL(cross_entropy_backward)(dl_context *context, dl_scores score
                                             const void *g, int g_step, const void *x, const void *normalizers,
                                             dl_element label_element, const void *labels, double label_smoothing,
                                             int64_t ignore_class, int64_t rows, int64_t classes) {
-    loss_call call = {.scores = scores, .out = dx, .g = g, .g_step = g_step, .x = x, .normalizers = normalizers,
-                      .label_element = label_element, .labels = labels, .smoothing = label_smoothing,
-                      .ignore_class = ignore_class, .rows = rows, .classes = classes};
+    loss_call call = {.scores = scores,
+                      .out = dx,
+                      .g = g,
+                      .g_step = g_step,
+                      .x = x,
+                      .normalizers = normalizers,
+                      .label_element = label_element,
+                      .labels = labels,
+                      .smoothing = label_smoothing,
+                      .ignore_class = ignore_class,
+                      .rows = rows,
+                      .classes = classes};
     return run_loss(context, element, call);
 }
 
 dl_status DL_KERNEL(cross_entropy_targets)(dl_context *context, dl_scores scores, dl_element element, void *losses,
                                            void *normalizers, const void *x, const void *targets,
                                            double label_smoothing, int64_t rows, int64_t classes) {
-    loss_call call = {.scores = scores, .out = losses, .normalizers_out = normalizers, .x = x, .targets = targets,
-                      .smoothing = label_smoothing, .rows = rows, .classes = classes};
+    loss_call call = {.scores = scores,
+                      .out = losses,
+                      .normalizers_out = normalizers,
+                      .x = x,
+                      .targets = targets,
+                      .smoothing = label_smoothing,
+                      .rows = rows,
+                      .classes = classes};
     return run_loss(context, element, call);
 }
 
@@ -126,7 +150,15 @@ dl_status DL_KERNEL(cross_entropy_targets_backward)(dl_context *context, dl_scor
                                                     const void *g, int g_step, const void *x, const void *normalizers,
                                                     const void *targets, double label_smoothing, int64_t rows,
                                                     int64_t classes) {
-    loss_call call = {.scores = scores, .out = dx, .g = g, .g_step = g_step, .x = x, .normalizers = normalizers,
-                      .targets = targets, .smoothing = label_smoothing, .rows = rows, .classes = classes};
+    loss_call call = {.scores = scores,
+                      .out = dx,
+                      .g = g,
+                      .g_step = g_step,
+                      .x = x,
+                      .normalizers = normalizers,
+                      .targets = targets,
+                      .smoothing = label_smoothing,
+                      .rows = rows,
+                      .classes = classes};
     return run_loss(context, element, call);
 }

@@ -21,13 +21,16 @@ static const R *LOOP(target_block)(const loss_call *call, int64_t row, int64_t f
     return buffer;
 }
 
-/* Sum of e^(x - shift). */
-static double LOOP(exp_sum)(int64_t n, const R *x, R shift) {
+/* The maximum of a row and the sum of e^(x - maximum). */
+static double LOOP(exp_sum)(int64_t n, const R *x, R *maximum) {
+    if (n <= m_row_lanes)
+        return m_short_exp_sum(n, x, maximum);
     R buffer[SUM_BLOCK];
     double sum = 0;
+    *maximum = m_row_max(n, x);
     for (int64_t from = 0; from < n; from += SUM_BLOCK) {
         int64_t count = DL_MIN(n - from, SUM_BLOCK);
-        m_row_exp(count, buffer, x + from, shift);
+        m_row_exp(count, buffer, x + from, *maximum);
         sum += m_row_sum(count, buffer);
     }
     return sum;
@@ -66,8 +69,7 @@ static void LOOP(loss_row)(const loss_call *call, int64_t row) {
     const R *x = (const R *)call->x + row * classes;
     R shift = 0, log_sum = 0, normalizer = 1;
     if (call->scores == DL_SCORES_LOGITS) {
-        shift = m_row_max(classes, x);
-        log_sum = (R)dl_log_f64(LOOP(exp_sum)(classes, x, shift));
+        log_sum = (R)dl_log_f64(LOOP(exp_sum)(classes, x, &shift));
         normalizer = shift + log_sum;
     } else if (call->scores == DL_SCORES_UNNORMALIZED) {
         normalizer = (R)m_row_sum(classes, x);
@@ -93,6 +95,16 @@ static R LOOP(target_sum)(const loss_call *call, int64_t row) {
         return 1;
     double sum = m_row_sum(call->classes, (const R *)call->targets + row * call->classes);
     return (R)(sum * (1 - call->smoothing) + call->smoothing);
+}
+
+/* dx = g (e^(x - normalizer) - onehot) */
+static void LOOP(label_gradient_row)(const loss_call *call, int64_t row, R g, R normalizer) {
+    const R *x = (const R *)call->x + row * call->classes;
+    R *dx = (R *)call->out + row * call->classes;
+    m_row_exp(call->classes, dx, x, normalizer);
+    for (int64_t i = 0; i < call->classes; i++)
+        dx[i] *= g;
+    dx[dl_index_at(call->label_element, call->labels, row) - 1] -= g;
 }
 
 /* dx = g (e^(x - normalizer) sum t - t) */
@@ -136,7 +148,9 @@ static void LOOP(probabilities_gradient_row)(const loss_call *call, int64_t row,
 static void LOOP(gradient_row)(const loss_call *call, int64_t row) {
     R g = ((const R *)call->g)[row * call->g_step];
     R normalizer = call->normalizers ? ((const R *)call->normalizers)[row] : (R)1;
-    if (call->scores == DL_SCORES_LOGITS)
+    if (call->scores == DL_SCORES_LOGITS && call->labels && call->smoothing == 0)
+        LOOP(label_gradient_row)(call, row, g, normalizer);
+    else if (call->scores == DL_SCORES_LOGITS)
         LOOP(logits_gradient_row)(call, row, g, normalizer);
     else
         LOOP(probabilities_gradient_row)(call, row, g, call->scores == DL_SCORES_UNNORMALIZED ? normalizer : (R)1);

@@ -7,11 +7,11 @@
 #include "kernels/kernels.h"
 
 /* Elements of a chunk, about; columns of a block; rows that sums are carried in the element type. */
-#define CHUNK 16384
+#define CHUNK         16384
 #define BLOCK_COLUMNS 256
-#define SUM_ROWS 64
+#define SUM_ROWS      64
 /* Fewer channels than this are repeated to make long loops. */
-#define REPEATED 64
+#define REPEATED      64
 
 typedef struct moments_call {
     void *mean; /* may be NULL */
@@ -42,13 +42,13 @@ typedef struct channels_call {
     double *table; /* [chunks][2][channels]: sums of g, sums of g (x - mean); the first chunk's become the totals */
 } channels_call;
 
-#define R float
+#define R          float
 #define LOOP(name) name##_f32
 #include "kernels/isa/norm_source.h"
 #undef R
 #undef LOOP
 
-#define R double
+#define R          double
 #define LOOP(name) name##_f64
 #include "kernels/isa/norm_source.h"
 #undef R
@@ -118,21 +118,32 @@ static dl_status run_moments(dl_context *context, moments_call *c) {
 dl_status DL_KERNEL(variance)(dl_context *context, dl_element element, void *out, void *mean, const void *x,
                               double correction, int64_t outer, int64_t n, int64_t inner) {
     DL_TRY(need_real(element, "the variance"));
-    moments_call call = {.mean = mean, .variance = out, .x = x, .single = element == DL_ELEMENT_FLOAT32,
-                         .outer = outer, .n = n, .inner = inner, .divisor = DL_MAX(0, (double)n - correction)};
+    moments_call call = {.mean = mean,
+                         .variance = out,
+                         .x = x,
+                         .single = element == DL_ELEMENT_FLOAT32,
+                         .outer = outer,
+                         .n = n,
+                         .inner = inner,
+                         .divisor = DL_MAX(0, (double)n - correction)};
     return run_moments(context, &call);
 }
 
-dl_status DL_KERNEL(channel_moments)(dl_context *context, dl_element element, void *mean, void *variance,
-                                     const void *x, int64_t rows, int64_t channels) {
+dl_status DL_KERNEL(channel_moments)(dl_context *context, dl_element element, void *mean, void *variance, const void *x,
+                                     int64_t rows, int64_t channels) {
     return DL_KERNEL(variance)(context, element, variance, mean, x, 0, 1, rows, channels);
 }
 
 dl_status DL_KERNEL(variance_backward)(dl_context *context, dl_element element, void *dx, const void *g, const void *x,
                                        const void *mean, double correction, int64_t outer, int64_t n, int64_t inner) {
     DL_TRY(need_real(element, "the gradient of the variance"));
-    variance_call call = {.dx = dx, .g = g, .x = x, .mean = mean, .factor = 2 / DL_MAX(0, (double)n - correction),
-                          .n = n, .inner = inner};
+    variance_call call = {.dx = dx,
+                          .g = g,
+                          .x = x,
+                          .mean = mean,
+                          .factor = 2 / DL_MAX(0, (double)n - correction),
+                          .n = n,
+                          .inner = inner};
     return dl_columnwise(context, outer, n, inner, 0.3,
                          element == DL_ELEMENT_FLOAT32 ? variance_backward_unit_f32 : variance_backward_unit_f64,
                          &call);
@@ -192,9 +203,17 @@ dl_status DL_KERNEL(batch_norm_backward)(dl_context *context, dl_element element
                                          const void *g, const void *x, const void *mean, const void *inverse_deviation,
                                          const void *gamma, int64_t rows, int64_t channels) {
     DL_TRY(need_real(element, "batch normalization"));
-    channels_call call = {.y = dx, .x = x, .g = g, .mean = mean, .inverse_deviation = inverse_deviation,
-                          .gamma = gamma, .dgamma = dgamma, .dbeta = dbeta, .single = element == DL_ELEMENT_FLOAT32,
-                          .rows = rows, .channels = channels};
+    channels_call call = {.y = dx,
+                          .x = x,
+                          .g = g,
+                          .mean = mean,
+                          .inverse_deviation = inverse_deviation,
+                          .gamma = gamma,
+                          .dgamma = dgamma,
+                          .dbeta = dbeta,
+                          .single = element == DL_ELEMENT_FLOAT32,
+                          .rows = rows,
+                          .channels = channels};
     if (channels == 0)
         return DL_OK;
     cut_rows(&call);

@@ -6,7 +6,7 @@
 #include "kernels/isa/math.h"
 #include "kernels/kernels.h"
 
-#define TILE 16384
+#define TILE       16384
 #define STEP_BLOCK 256
 
 typedef struct update_call {
@@ -20,13 +20,13 @@ typedef struct update_call {
     int64_t n;
 } update_call;
 
-#define R float
+#define R          float
 #define LOOP(name) name##_f32
 #include "kernels/isa/optimizer_source.h"
 #undef R
 #undef LOOP
 
-#define R double
+#define R          double
 #define LOOP(name) name##_f64
 #include "kernels/isa/optimizer_source.h"
 #undef R
@@ -45,8 +45,8 @@ static dl_status run_update(dl_context *context, dl_element element, update_call
 
 dl_status DL_KERNEL(sgd)(dl_context *context, dl_element element, void *w, void *velocity, const void *g,
                          const dl_update *update, double momentum, bool nesterov, int64_t n) {
-    update_call call = {.update = *update, .w = w, .state = {velocity}, .g = g, .momentum = momentum,
-                        .nesterov = nesterov, .n = n};
+    update_call call = {
+        .update = *update, .w = w, .state = {velocity}, .g = g, .momentum = momentum, .nesterov = nesterov, .n = n};
     if (velocity)
         return run_update(context, element, &call, 0.25, momentum_tile_f32, momentum_tile_f64);
     return run_update(context, element, &call, 0.15, sgd_tile_f32, sgd_tile_f64);
@@ -56,16 +56,29 @@ dl_status DL_KERNEL(adam)(dl_context *context, dl_element element, void *w, void
                           const void *g, const dl_update *update, double beta_1, double beta_2, double epsilon,
                           int64_t step, int64_t n) {
     double alpha = update->learning_rate * sqrt(1 - pow(beta_2, (double)step)) / (1 - pow(beta_1, (double)step));
-    update_call call = {.update = *update, .w = w, .state = {m, v, v_max}, .g = g, .beta_1 = beta_1, .beta_2 = beta_2,
-                        .epsilon = epsilon, .alpha = alpha, .n = n};
+    update_call call = {.update = *update,
+                        .w = w,
+                        .state = {m, v, v_max},
+                        .g = g,
+                        .beta_1 = beta_1,
+                        .beta_2 = beta_2,
+                        .epsilon = epsilon,
+                        .alpha = alpha,
+                        .n = n};
     return run_update(context, element, &call, 0.35, adam_tile_f32, adam_tile_f64);
 }
 
 dl_status DL_KERNEL(rmsprop)(dl_context *context, dl_element element, void *w, void *velocity, void *average,
-                             void *momentum_buffer, const void *g, const dl_update *update, double rho,
-                             double momentum, double epsilon, int64_t n) {
-    update_call call = {.update = *update, .w = w, .state = {velocity, average, momentum_buffer}, .g = g, .rho = rho,
-                        .momentum = momentum, .epsilon = epsilon, .n = n};
+                             void *momentum_buffer, const void *g, const dl_update *update, double rho, double momentum,
+                             double epsilon, int64_t n) {
+    update_call call = {.update = *update,
+                        .w = w,
+                        .state = {velocity, average, momentum_buffer},
+                        .g = g,
+                        .rho = rho,
+                        .momentum = momentum,
+                        .epsilon = epsilon,
+                        .n = n};
     return run_update(context, element, &call, 0.4, rmsprop_tile_f32, rmsprop_tile_f64);
 }
 

@@ -10,7 +10,7 @@
 #include "kernels/kernels.h"
 
 /* Positions that are drawn at once, and those of a parallel tile. */
-#define POSITIONS 64
+#define POSITIONS      64
 #define TILE_POSITIONS 4096
 
 typedef struct random_call {
@@ -45,8 +45,7 @@ static void draw(const random_call *call, int64_t position, uint32_t (*words)[PO
         uint64_t at = first + (uint64_t)i;
         uint32_t c0 = (uint32_t)at, c1 = (uint32_t)(at >> 32), c2 = (uint32_t)stream, c3 = (uint32_t)(stream >> 32);
         uint32_t k0 = key0, k1 = key1;
-        ROUND ROUND ROUND ROUND ROUND ROUND ROUND ROUND ROUND ROUND
-        w0[i] = c0;
+        ROUND ROUND ROUND ROUND ROUND ROUND ROUND ROUND ROUND ROUND w0[i] = c0;
         w1[i] = c1;
         w2[i] = c2;
         w3[i] = c3;
@@ -68,15 +67,15 @@ static double normal_quantile(double p) {
     static const double a[] = {2.5090809287301226727e+3, 3.3430575583588128105e+4, 6.7265770927008700853e+4,
                                4.5921953931549871457e+4, 1.3731693765509461125e+4, 1.9715909503065514427e+3,
                                1.3314166789178437745e+2, 3.3871328727963666080e+0};
-    static const double b[] = {5.2264952788528545610e+3, 2.8729085735721942674e+4, 3.9307895800092710610e+4,
-                               2.1213794301586595867e+4, 5.3941960214247511077e+3, 6.8718700749205790830e+2,
-                               4.2313330701600911252e+1, 1.0};
+    static const double b[] = {
+        5.2264952788528545610e+3, 2.8729085735721942674e+4, 3.9307895800092710610e+4, 2.1213794301586595867e+4,
+        5.3941960214247511077e+3, 6.8718700749205790830e+2, 4.2313330701600911252e+1, 1.0};
     static const double c[] = {7.74545014278341407640e-4, 2.27238449892691845833e-2, 2.41780725177450611770e-1,
                                1.27045825245236838258e+0, 3.64784832476320460504e+0, 5.76949722146069140550e+0,
                                4.63033784615654529590e+0, 1.42343711074968357734e+0};
-    static const double d[] = {1.05075007164441684324e-9, 5.47593808499534494600e-4, 1.51986665636164571966e-2,
-                               1.48103976427480074590e-1, 6.89767334985100004550e-1, 1.67638483018380384940e+0,
-                               2.05319162663775882187e+0, 1.0};
+    static const double d[] = {
+        1.05075007164441684324e-9, 5.47593808499534494600e-4, 1.51986665636164571966e-2, 1.48103976427480074590e-1,
+        6.89767334985100004550e-1, 1.67638483018380384940e+0, 2.05319162663775882187e+0, 1.0};
     double q = p - 0.5;
     bool central = fabs(q) <= 0.425;
     double r = central ? 0.180625 - q * q : sqrt(-dl_log_f64(q < 0 ? p : 1 - p)) - 1.6;
@@ -88,10 +87,10 @@ static double normal_quantile(double p) {
     return central ? q * above / below : copysign(above / below, q);
 }
 
-#define R float
-#define PER_BLOCK 4
-#define UNIT narrow_unit
-#define LEAST 0x1p-24
+#define R          float
+#define PER_BLOCK  4
+#define UNIT       narrow_unit
+#define LEAST      0x1p-24
 #define LOOP(name) name##_f32
 #include "kernels/isa/random_source.h"
 #undef R
@@ -100,10 +99,10 @@ static double normal_quantile(double p) {
 #undef LEAST
 #undef LOOP
 
-#define R double
-#define PER_BLOCK 2
-#define UNIT wide_unit
-#define LEAST 0x1p-53
+#define R          double
+#define PER_BLOCK  2
+#define UNIT       wide_unit
+#define LEAST      0x1p-53
 #define LOOP(name) name##_f64
 #include "kernels/isa/random_source.h"
 #undef R
@@ -175,8 +174,14 @@ static dl_status run_random(dl_context *context, random_call *call, int per_bloc
 
 dl_status DL_KERNEL(random)(dl_context *context, dl_distribution distribution, dl_element element, void *out,
                             const dl_stream *stream, double a, double b, int64_t n) {
-    random_call call = {.distribution = distribution, .element = element, .out = out, .stream = *stream, .a = a, .b = b,
-                        .threshold = threshold_of(a), .n = n};
+    random_call call = {.distribution = distribution,
+                        .element = element,
+                        .out = out,
+                        .stream = *stream,
+                        .a = a,
+                        .b = b,
+                        .threshold = threshold_of(a),
+                        .n = n};
     int per_block = dl_random_per_block(distribution, element);
     if (distribution == DL_RANDOM_BERNOULLI || distribution == DL_RANDOM_INTEGER)
         return run_random(context, &call, per_block, 2, whole_tile);
@@ -191,8 +196,8 @@ dl_status DL_KERNEL(dropout)(dl_context *context, dl_element element, void *y, c
                              double rate, double scale, int64_t n) {
     if (element > DL_ELEMENT_FLOAT64)
         return dl_fail(DL_DTYPE, "dropout is not defined for %s", dl_element_name(element));
-    random_call call = {.element = element, .out = y, .x = x, .stream = *stream, .b = scale,
-                        .threshold = threshold_of(rate), .n = n};
+    random_call call = {
+        .element = element, .out = y, .x = x, .stream = *stream, .b = scale, .threshold = threshold_of(rate), .n = n};
     return run_random(context, &call, DL_DROPOUT_PER_BLOCK, 0.8,
                       element == DL_ELEMENT_FLOAT32 ? dropout_tile_f32 : dropout_tile_f64);
 }

@@ -10,9 +10,9 @@
 #include "kernels/kernels.h"
 
 /* Elements of a chunk, about; columns of a block; rows that sums of columns are carried in the element type. */
-#define CHUNK 32768
+#define CHUNK         32768
 #define BLOCK_COLUMNS 256
-#define SUM_ROWS 64
+#define SUM_ROWS      64
 
 /* Totals of n elements in a row; of `columns` columns; more totals merged in; results from totals. */
 typedef void (*row_function)(int64_t n, const void *x, void *total);
@@ -27,13 +27,13 @@ typedef struct columns_call {
     int64_t n, inner;
 } columns_call;
 
-#define R float
+#define R          float
 #define LOOP(name) name##_f32
 #include "kernels/isa/reduce_real_source.h"
 #undef R
 #undef LOOP
 
-#define R double
+#define R          double
 #define LOOP(name) name##_f64
 #include "kernels/isa/reduce_real_source.h"
 #undef R
@@ -49,34 +49,34 @@ typedef struct columns_call {
     X(any, 0, a | x)                                                                                                   \
     X(all, 1, a &x)
 
-#define T int32_t
+#define T          int32_t
 #define LOOP(name) name##_i32
 #include "kernels/isa/reduce_integer_source.h"
 #include "kernels/isa/reduce_truth_source.h"
 #undef T
 #undef LOOP
 
-#define T int64_t
+#define T          int64_t
 #define LOOP(name) name##_i64
 #include "kernels/isa/reduce_integer_source.h"
 #include "kernels/isa/reduce_truth_source.h"
 #undef T
 #undef LOOP
 
-#define T uint8_t
+#define T          uint8_t
 #define LOOP(name) name##_u8
 #include "kernels/isa/reduce_integer_source.h"
 #include "kernels/isa/reduce_truth_source.h"
 #undef T
 #undef LOOP
 
-#define T float
+#define T          float
 #define LOOP(name) name##_f32
 #include "kernels/isa/reduce_truth_source.h"
 #undef T
 #undef LOOP
 
-#define T double
+#define T          double
 #define LOOP(name) name##_f64
 #include "kernels/isa/reduce_truth_source.h"
 #undef T
@@ -93,7 +93,7 @@ typedef struct columns_call {
         }                                                                                                              \
     }
 MERGE(sum_f64, double, a + x)
-MERGE(prod_f64, double, a * x)
+MERGE(prod_f64, double, a *x)
 MERGE(max_f64, double, dl_max_f64(a, x))
 MERGE(min_f64, double, dl_min_f64(a, x))
 #define MERGE_INTEGER(name, identity, combined) MERGE(name##_i64, int64_t, combined)
@@ -107,19 +107,25 @@ typedef struct reducer {
     finish_function finish;
 } reducer;
 
-#define REAL(name, s) {name##_row_##s, name##_columns_##s, merge_##name##_f64, finish_##s}
-#define WHOLE(name, s, finish) {name##_row_##s, name##_columns_##s, merge_##name##_i64, finish}
+#define REAL(name, s)                                                                                                  \
+    { name##_row_##s, name##_columns_##s, merge_##name##_f64, finish_##s }
+#define WHOLE(name, s, finish)                                                                                         \
+    { name##_row_##s, name##_columns_##s, merge_##name##_i64, finish }
 #define REAL_REDUCERS(s)                                                                                               \
-    {REAL(sum, s), REAL(sum, s), REAL(prod, s), REAL(max, s), REAL(min, s), WHOLE(any, s, finish_u8),                  \
-     WHOLE(all, s, finish_u8)}
+    {                                                                                                                  \
+        REAL(sum, s), REAL(sum, s), REAL(prod, s), REAL(max, s), REAL(min, s), WHOLE(any, s, finish_u8),               \
+            WHOLE(all, s, finish_u8)                                                                                   \
+    }
 #define WHOLE_REDUCERS(s)                                                                                              \
-    {WHOLE(sum, s, finish_i64),   {0},                          WHOLE(prod, s, finish_i64), WHOLE(max, s, finish_##s), \
-     WHOLE(min, s, finish_##s), WHOLE(any, s, finish_u8), WHOLE(all, s, finish_u8)}
+    {                                                                                                                  \
+        WHOLE(sum, s, finish_i64), {0}, WHOLE(prod, s, finish_i64), WHOLE(max, s, finish_##s),                         \
+            WHOLE(min, s, finish_##s), WHOLE(any, s, finish_u8), WHOLE(all, s, finish_u8)                              \
+    }
 
 /* [dl_element][dl_reduction] up to DL_REDUCE_ALL */
-static const reducer reducers[DL_ELEMENT_COUNT][DL_REDUCE_ALL + 1] = {
-    REAL_REDUCERS(f32), REAL_REDUCERS(f64), WHOLE_REDUCERS(i32), WHOLE_REDUCERS(i64), WHOLE_REDUCERS(u8),
-    WHOLE_REDUCERS(u8)};
+static const reducer reducers[DL_ELEMENT_COUNT][DL_REDUCE_ALL + 1] = {REAL_REDUCERS(f32),  REAL_REDUCERS(f64),
+                                                                      WHOLE_REDUCERS(i32), WHOLE_REDUCERS(i64),
+                                                                      WHOLE_REDUCERS(u8),  WHOLE_REDUCERS(u8)};
 
 typedef struct reduce_call {
     const reducer *with;
@@ -215,14 +221,20 @@ dl_status DL_KERNEL(reduce)(dl_context *context, dl_reduction reduction, dl_elem
         return dl_columnwise(context, outer, n, inner, 0.5,
                              element == DL_ELEMENT_FLOAT32 ? logsumexp_unit_f32 : logsumexp_unit_f64, &call);
     }
-    reduce_call call = {.with = &reducers[element][reduction], .x = x, .out = out, .size = dl_element_size(element),
-                        .out_size = result_size(reduction, element), .outer = outer, .n = n, .inner = inner,
+    reduce_call call = {.with = &reducers[element][reduction],
+                        .x = x,
+                        .out = out,
+                        .size = dl_element_size(element),
+                        .out_size = result_size(reduction, element),
+                        .outer = outer,
+                        .n = n,
+                        .inner = inner,
                         .divisor = reduction == DL_REDUCE_MEAN ? (double)n : 1};
     return run_reduce(context, &call);
 }
 
-dl_status DL_KERNEL(logsumexp_backward)(dl_context *context, dl_element element, void *dx, const void *g,
-                                        const void *x, const void *y, int64_t outer, int64_t n, int64_t inner) {
+dl_status DL_KERNEL(logsumexp_backward)(dl_context *context, dl_element element, void *dx, const void *g, const void *x,
+                                        const void *y, int64_t outer, int64_t n, int64_t inner) {
     if (element > DL_ELEMENT_FLOAT64)
         return dl_fail(DL_DTYPE, "logsumexp is not defined for %s", dl_element_name(element));
     columns_call call = {.out = dx, .x = x, .y = y, .g = g, .n = n, .inner = inner};
@@ -236,8 +248,15 @@ dl_status DL_KERNEL(sum_squares)(dl_context *context, dl_element element, double
                                       {squares_row_f64, NULL, merge_sum_f64, finish_f64}};
     if (element > DL_ELEMENT_FLOAT64)
         return dl_fail(DL_DTYPE, "the sum of squares is not defined for %s", dl_element_name(element));
-    reduce_call call = {.with = &squares[element], .x = x, .out = (char *)out, .size = dl_element_size(element),
-                        .out_size = sizeof *out, .outer = 1, .n = n, .inner = 1, .divisor = 1};
+    reduce_call call = {.with = &squares[element],
+                        .x = x,
+                        .out = (char *)out,
+                        .size = dl_element_size(element),
+                        .out_size = sizeof *out,
+                        .outer = 1,
+                        .n = n,
+                        .inner = 1,
+                        .divisor = 1};
     return run_reduce(context, &call);
 }
 
@@ -247,8 +266,15 @@ dl_status DL_KERNEL(all_finite)(dl_context *context, dl_element element, bool *o
     if (element > DL_ELEMENT_FLOAT64)
         return dl_fail(DL_DTYPE, "%s elements are always finite", dl_element_name(element));
     uint8_t found = 0;
-    reduce_call call = {.with = &not_finite[element], .x = x, .out = (char *)&found, .size = dl_element_size(element),
-                        .out_size = 1, .outer = 1, .n = n, .inner = 1, .divisor = 1};
+    reduce_call call = {.with = &not_finite[element],
+                        .x = x,
+                        .out = (char *)&found,
+                        .size = dl_element_size(element),
+                        .out_size = 1,
+                        .outer = 1,
+                        .n = n,
+                        .inner = 1,
+                        .divisor = 1};
     DL_TRY(run_reduce(context, &call));
     *out = !found;
     return DL_OK;

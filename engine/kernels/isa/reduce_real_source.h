@@ -52,7 +52,7 @@ static void LOOP(prod_row)(int64_t n, const void *from, void *total) {
         }                                                                                                              \
     }
 REDUCE_COLUMNS(sum, R, 0, a + x, a + x)
-REDUCE_COLUMNS(prod, double, 1, a * (double)x, a * x)
+REDUCE_COLUMNS(prod, double, 1, a *(double)x, a *x)
 REDUCE_COLUMNS(max, R, -INFINITY, m_max(a, x), dl_max_f64(a, x))
 REDUCE_COLUMNS(min, R, INFINITY, m_min(a, x), dl_min_f64(a, x))
 #undef REDUCE_COLUMNS

@@ -13,13 +13,13 @@ typedef struct softmax_call {
     int64_t n, inner;
 } softmax_call;
 
-#define R float
+#define R          float
 #define LOOP(name) name##_f32
 #include "kernels/isa/softmax_source.h"
 #undef R
 #undef LOOP
 
-#define R double
+#define R          double
 #define LOOP(name) name##_f64
 #include "kernels/isa/softmax_source.h"
 #undef R

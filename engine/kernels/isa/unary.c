@@ -14,22 +14,22 @@ typedef struct unary_call {
     bool periodic; /* sine or cosine, whose own code has a limited range (so has the tangent, but not its gradient) */
 } unary_call;
 
-#define R float
+#define R          float
 #define LOOP(name) name##_f32
 #include "kernels/isa/unary_source.h"
 #undef R
 #undef LOOP
 
-#define R double
+#define R          double
 #define LOOP(name) name##_f64
 #include "kernels/isa/unary_source.h"
 #undef R
 #undef LOOP
 
-#define I int32_t
-#define U uint32_t
-#define LOOP(name) name##_i32
-#define SATURATE dl_saturate_i32
+#define I             int32_t
+#define U             uint32_t
+#define LOOP(name)    name##_i32
+#define SATURATE      dl_saturate_i32
 #define BELOW_ZERO(x) ((x) < 0)
 #include "kernels/isa/unary_integer_source.h"
 #undef I
@@ -38,10 +38,10 @@ typedef struct unary_call {
 #undef SATURATE
 #undef BELOW_ZERO
 
-#define I int64_t
-#define U uint64_t
-#define LOOP(name) name##_i64
-#define SATURATE dl_saturate_i64
+#define I             int64_t
+#define U             uint64_t
+#define LOOP(name)    name##_i64
+#define SATURATE      dl_saturate_i64
 #define BELOW_ZERO(x) ((x) < 0)
 #include "kernels/isa/unary_integer_source.h"
 #undef I
@@ -50,10 +50,10 @@ typedef struct unary_call {
 #undef SATURATE
 #undef BELOW_ZERO
 
-#define I uint8_t
-#define U uint8_t
-#define LOOP(name) name##_u8
-#define SATURATE dl_saturate_u8
+#define I             uint8_t
+#define U             uint8_t
+#define LOOP(name)    name##_u8
+#define SATURATE      dl_saturate_u8
 #define BELOW_ZERO(x) false
 #include "kernels/isa/unary_integer_source.h"
 #undef I
@@ -63,8 +63,8 @@ typedef struct unary_call {
 #undef BELOW_ZERO
 
 static const uint8_t parameter_counts[] = {
-#define P0(...) +1
-#define P1(...) +1
+#define P0(...)                                                            +1
+#define P1(...)                                                            +1
 #define X(name, needs, parameters, formula, domain, value, gradient, help) 0 DL_ROW_LIST parameters,
     DL_UNARY_ROWS(X)
 #undef X
@@ -108,16 +108,16 @@ dl_status DL_KERNEL(unary)(dl_context *context, dl_unary function, dl_element el
                           blocks[element], &call);
 }
 
-dl_status DL_KERNEL(unary_backward)(dl_context *context, dl_unary function, dl_element element, void *dx,
-                                    const void *g, const void *saved, const dl_loop *loop, const double *parameters) {
+dl_status DL_KERNEL(unary_backward)(dl_context *context, dl_unary function, dl_element element, void *dx, const void *g,
+                                    const void *saved, const dl_loop *loop, const double *parameters) {
     if (element > DL_ELEMENT_FLOAT64)
         return dl_fail(DL_DTYPE, "the gradient of %s is not defined for %s", names[function], dl_element_name(element));
     unary_call call = call_of(function, parameters);
     int size = dl_element_size(element);
     int operands = dl_unary_needs_of(function) == DL_NEEDS_NOTHING ? 2 : 3;
-    return dl_elementwise(context, loop, operands, (int[]){size, size, size},
-                          (void *[]){dx, (void *)g, (void *)saved}, cost_of(function),
-                          element == DL_ELEMENT_FLOAT32 ? gradient_block_f32 : gradient_block_f64, &call);
+    return dl_elementwise(context, loop, operands, (int[]){size, size, size}, (void *[]){dx, (void *)g, (void *)saved},
+                          cost_of(function), element == DL_ELEMENT_FLOAT32 ? gradient_block_f32 : gradient_block_f64,
+                          &call);
 }
 
 /* ---- predicates ------------------------------------------------------------------------------------------------ */

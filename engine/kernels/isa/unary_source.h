@@ -2,7 +2,7 @@
  * names) are set by the including file. */
 
 #define X(name, needs, parameters, formula, domain, value, gradient, help)                                             \
-    static void LOOP(value_##name)(int64_t n, R *out, const R *in, R p0, R p1) {                                       \
+    static void LOOP(value_##name)(int64_t n, R * out, const R *in, R p0, R p1) {                                      \
         (void)p0;                                                                                                      \
         (void)p1;                                                                                                      \
         _Pragma("omp simd") for (int64_t i = 0; i < n; i++) {                                                          \
@@ -17,7 +17,7 @@ DL_UNARY_ROWS(X)
 #define LOAD_X R x = saved[i];
 #define LOAD_Y R y = saved[i];
 #define X(name, needs, parameters, formula, domain, value, gradient, help)                                             \
-    static void LOOP(gradient_##name)(int64_t n, R *out, const R *grad, const R *saved, R p0, R p1) {                  \
+    static void LOOP(gradient_##name)(int64_t n, R * out, const R *grad, const R *saved, R p0, R p1) {                 \
         (void)saved;                                                                                                   \
         (void)p0;                                                                                                      \
         (void)p1;                                                                                                      \
