@@ -316,6 +316,20 @@ static void test_edges(void) {
     }
 }
 
+static void test_square_as_a_power(void) {
+    EACH_ISA(k)
+    for (int t = 0; t < DL_COUNT(reals); t++) {
+        const double exponent[] = {2};
+        double x = 0, y = 0, g = 0, dx = 0;
+        test_set(reals[t], &x, 0, -1.5);
+        test_set(reals[t], &g, 0, 2);
+        dl_loop loop = dl_loop_flat(1);
+        k->unary(test_context(), DL_UNARY_pow_scalar, reals[t], &y, &x, &loop, exponent);
+        k->unary_backward(test_context(), DL_UNARY_pow_scalar, reals[t], &dx, &g, &x, &loop, exponent);
+        CHECK(test_get(reals[t], &y, 0) == 2.25 && test_get(reals[t], &dx, 0) == -6);
+    }
+}
+
 /* Denormal numbers count as zero, and results that would be denormal are zero. */
 static void test_denormals_are_flushed(void) {
     EACH_ISA(k) {
@@ -490,7 +504,7 @@ static void test_predicates(void) {
     }
 }
 
-CHECK_MAIN(CHECK_TEST(test_errors_in_last_places), CHECK_TEST(test_edges), CHECK_TEST(test_denormals_are_flushed),
-           CHECK_TEST(test_gradients_against_differences), CHECK_TEST(test_gradients_of_large_angles),
-           CHECK_TEST(test_places_do_not_change_bits), CHECK_TEST(test_threads_do_not_change_bits),
-           CHECK_TEST(test_integers), CHECK_TEST(test_predicates))
+CHECK_MAIN(CHECK_TEST(test_errors_in_last_places), CHECK_TEST(test_edges), CHECK_TEST(test_square_as_a_power),
+           CHECK_TEST(test_denormals_are_flushed), CHECK_TEST(test_gradients_against_differences),
+           CHECK_TEST(test_gradients_of_large_angles), CHECK_TEST(test_places_do_not_change_bits),
+           CHECK_TEST(test_threads_do_not_change_bits), CHECK_TEST(test_integers), CHECK_TEST(test_predicates))
