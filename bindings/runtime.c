@@ -81,12 +81,6 @@ static int empty_cache(lua_State *L) {
     return 0;
 }
 
-/* prepare_fork(): ends the engine's threads, so that a child of a fork may use the engine; call it before the fork. */
-static int prepare_fork(lua_State *L) {
-    dlua_check(L, dl_prepare_fork());
-    return 0;
-}
-
 static int isa(lua_State *L) {
     lua_pushstring(L, dl_isa());
     return 1;
@@ -239,7 +233,6 @@ void dlua_open_runtime(lua_State *L) {
         {"memory", memory},
         {"reset_peak_memory", reset_peak_memory},
         {"empty_cache", empty_cache},
-        {"prepare_fork", prepare_fork},
         {"isa", isa},
         {"detect_anomaly", detect_anomaly},
         {"set_grad_enabled", set_grad_enabled},

@@ -40,16 +40,16 @@ typedef void (*dl_tile_function)(void *argument, int64_t tile, int worker);
  * dl_threads_for) and waits. The order is free, so every tile must write only its own part; tiles must be the same
  * whatever the number of threads is. Denormals are flushed to zero in every thread for the time of the call and the
  * host's mode is restored. Polls for cancellation between tiles: DL_CANCELLED then, with the output undefined; it fails
- * in no other way. Inside a tile a further dl_parallel runs on the calling thread alone. A call of BLAS or LAPACK goes
- * inside a tile (of one, if need be): there it stays on its thread. */
+ * in no other way. Inside a tile a further dl_parallel runs on the calling thread alone. */
 dl_status dl_parallel(dl_context *context, int64_t tiles, int threads, dl_tile_function function, void *argument);
 /* The same without polling, so it runs all tiles and cannot fail: for the commit of a training step. */
 void dl_parallel_commit(dl_context *context, int64_t tiles, int threads, dl_tile_function function, void *argument);
 /* Threads that `work` pays for: work is in units of about a nanosecond of one core. 1 .. dl_threads(context). */
 int dl_threads_for(const dl_context *context, double work);
-/* Runs function(argument) on the calling thread while the context's other threads stand by (bounded spin, then sleep)
- * for the dl_parallel calls inside it: a training step opens one team instead of a region for each loop. Nests. */
-dl_status dl_with_team(dl_context *context, dl_status (*function)(void *argument), void *argument);
+/* Runs function(argument) as one step: the dl_parallel calls inside it follow one another closely, so that the context's
+ * threads still spin when the next one comes and smaller loops are worth sharing; denormals are flushed all the time.
+ * Nests. */
+dl_status dl_run_step(dl_status (*function)(void *argument), void *argument);
 /* Processors that this process may use: affinity mask and cgroup quota, at least 1. */
 int dl_processor_count(void);
 

@@ -108,6 +108,7 @@ void dl_context_release(dl_context *context) {
     for (int i = 0; i < DL_SLOT_COUNT; i++)
         if (context->slots[i].value)
             context->slots[i].free_slot(context->slots[i].value);
+    dl_team_end(context);
     dl_heap_abandon(context->heap);
     dl_context_options options = context->options;
     options.reallocate(options.user, context, sizeof *context, 0);

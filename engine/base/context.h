@@ -15,6 +15,9 @@ typedef struct dl_heap dl_heap;
 dl_heap *dl_heap_create(const dl_context_options *options);
 void dl_heap_abandon(dl_heap *heap); /* the context goes */
 
+/* Ends the threads of a context that no loop uses. */
+void dl_team_end(dl_context *context);
+
 struct dl_context {
     atomic_int references;
     atomic_bool cancel;
@@ -22,6 +25,7 @@ struct dl_context {
     bool detect_anomaly;
     int threads;
     dl_heap *heap;
+    struct dl_team *team; /* of parallel.c; NULL before the first loop for several threads */
     dl_context_options options;
     dl_stream stream;     /* number 0 */
     uint64_t next_stream; /* number of the next dl_new_stream */

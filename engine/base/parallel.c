@@ -1,20 +1,22 @@
-/* base/parallel.c: the one place of the library that opens OpenMP regions.
+/* base/parallel.c: the one place of the library that works in several threads.
  *
- * A loop is a number of fixed tiles; threads take the next tile from an atomic counter until there is none. A team
- * keeps the threads of one region standing by for many loops: they wait for the next one by a bounded spin and then a
- * futex, so that neither libgomp's waiting policy nor a busy neighbour matters.
+ * A loop is a number of fixed tiles; threads take the next tile from an atomic counter until there is none. A context has
+ * a team: its own threads, made at the first loop that wants them and ended with the context. Between loops they wait by
+ * a bounded spin and then a futex, so a busy neighbour costs a loop no more than the help of a thread that is late, and
+ * an idle context costs nothing.
  *
  * The team's state is one word:      sequence (12) | room (10) | active (10)
  *   room:    how many more workers the open loop takes; the one that joins takes the number `room`; 0: closed
  *   active:  workers that have joined and not left
- * Always true: the loop's description changes only while room and active are both 0.
+ * Always true: the loop's description changes only while room and active are both 0; one loop at a time is open.
  *
- * In every thread that works here denormals are flushed to zero, for the time of the work and no longer, and BLAS stays
- * on its one thread. */
+ * In every thread that works here denormals are flushed to zero; in the caller's for the time of the work and no
+ * longer. */
 #include <limits.h>
 #include <linux/futex.h>
-#include <omp.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -30,9 +32,10 @@ enum {
     SEQUENCE_SHIFT = 20
 };
 
-/* What a thread must have to do, in nanoseconds, for its share to pay for the hand-over. */
-static const double team_share = 4e3;
-static const double region_share = 2e4;
+/* What a thread must have to do, in nanoseconds, for its share to pay for the hand-over: within a step, where the
+ * team's threads still spin, and elsewhere, where they must be woken. */
+static const double step_share = 4e3;
+static const double lone_share = 2e4;
 
 typedef struct loop {
     dl_context *context;
@@ -45,26 +48,25 @@ typedef struct loop {
     _Alignas(64) _Atomic int64_t next;
 } loop;
 
-typedef struct team {
-    dl_context *context;
-    int size;
+typedef struct dl_team team;
+struct dl_team {
+    int size;         /* the caller and the workers */
+    int wanted;       /* the size that was asked for */
+    unsigned process; /* the fork count when it was made: in a child the threads are gone */
     loop *loop;
     atomic_bool dismissed;
+    atomic_flag busy; /* a loop of another thread with this context runs */
     _Alignas(64) atomic_uint state;
     atomic_int sleepers;           /* workers that sleep on state, or are about to */
     _Alignas(64) atomic_uint left; /* the caller sleeps on it; changed when the last worker has left */
     atomic_bool caller_sleeps;
-} team;
+    pthread_t threads[];
+};
 
 static _Thread_local bool in_tile;
-static _Thread_local team *own_team; /* the team that this thread leads */
+static _Thread_local bool in_step; /* inside dl_run_step */
 
 /* ---- the mode of a working thread ------------------------------------------------------------------------------ */
-
-typedef struct mode {
-    uint64_t control; /* the floating-point control register */
-    int threads;      /* OpenMP's count for further regions of this thread; 0: left alone */
-} mode;
 
 #if defined(__x86_64__)
 /* The default environment with FTZ and DAZ. */
@@ -102,23 +104,6 @@ static void write_control(uint64_t control) {
 }
 #endif
 
-/* Inside an active region OpenBLAS stays on one thread by itself; outside it does if OpenMP would give it but one. */
-static mode begin_work(void) {
-    mode old = {.control = read_control(), .threads = 0};
-    write_control(flushing);
-    if (!omp_in_parallel() && omp_get_max_threads() > 1) {
-        old.threads = omp_get_max_threads();
-        omp_set_num_threads(1);
-    }
-    return old;
-}
-
-static void end_work(mode old) {
-    if (old.threads)
-        omp_set_num_threads(old.threads);
-    write_control(old.control);
-}
-
 /* ---- tiles ----------------------------------------------------------------------------------------------------- */
 
 static bool asked_to_stop(loop *work, int worker) {
@@ -146,18 +131,10 @@ static void run_tiles(loop *work, int worker) {
 }
 
 static void run_alone(loop *work) {
-    mode old = begin_work();
+    uint64_t old = read_control();
+    write_control(flushing);
     run_tiles(work, 0);
-    end_work(old);
-}
-
-static void run_in_region(loop *work, int threads) {
-#pragma omp parallel num_threads(threads)
-    {
-        mode old = begin_work();
-        run_tiles(work, omp_get_thread_num());
-        end_work(old);
-    }
+    write_control(old);
 }
 
 /* ---- the team -------------------------------------------------------------------------------------------------- */
@@ -250,71 +227,93 @@ static unsigned next_sequence(unsigned state) {
 
 static void run_in_team(team *crew, loop *work, int threads) {
     int room = DL_MIN(threads, crew->size) - 1;
+    uint64_t old = read_control();
+    write_control(flushing);
     crew->loop = work;
     atomic_store(&crew->state, next_sequence(atomic_load(&crew->state)) | (unsigned)room << ROOM_SHIFT);
-    if (room > 0 && atomic_load(&crew->sleepers) > 0)
+    if (atomic_load(&crew->sleepers) > 0)
         futex_wake(&crew->state, room);
     run_tiles(work, 0);
     atomic_fetch_and(&crew->state, ~(unsigned)ROOM_MASK);
     wait_until_left(crew);
+    write_control(old);
 }
 
-static void dismiss(team *crew) {
-    atomic_store(&crew->dismissed, true);
-    atomic_store(&crew->state, next_sequence(atomic_load(&crew->state)));
-    if (atomic_load(&crew->sleepers) > 0)
-        futex_wake(&crew->state, INT_MAX);
+static void *worker_main(void *crew) {
+    write_control(flushing);
+    attend(crew);
+    return NULL;
 }
 
-/* ---- forks ----------------------------------------------------------------------------------------------------- */
+/* ---- the life of a team ---------------------------------------------------------------------------------------- */
 
-/* libgomp's threads do not follow a fork, and the child's first region would wait for them for ever. So the child of a
- * process that had regions works on one thread, unless dl_prepare_fork ended the threads before. */
-static atomic_bool threads_live; /* regions ran since the last dl_prepare_fork */
-static atomic_bool threads_lost; /* this is a child without them */
+static atomic_uint forks; /* how many forks lie between the first process and this one */
 
 static void after_fork_in_child(void) {
-    if (atomic_load(&threads_live))
-        atomic_store(&threads_lost, true);
+    atomic_fetch_add(&forks, 1);
 }
 
 static void watch_forks(void) {
     pthread_atfork(NULL, NULL, after_fork_in_child);
 }
 
-/* How many threads a region may have now: 1 where none can be opened. */
-static int region_threads(const dl_context *context, int threads) {
-    threads = DL_MIN(threads, context->threads);
-    threads = DL_MIN(threads, DL_MIN(omp_get_thread_limit(), DL_MAX_THREADS));
-    if (threads <= 1 || in_tile || omp_in_parallel() || atomic_load_explicit(&threads_lost, memory_order_relaxed))
-        return 1;
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, watch_forks);
-    atomic_store_explicit(&threads_live, true, memory_order_relaxed);
-    return threads;
+/* Makes the team's workers; as many as the system gives. They take no signals: those are the host's. */
+static void start_workers(team *crew) {
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    crew->size = 1;
+    while (crew->size < crew->wanted && pthread_create(&crew->threads[crew->size - 1], NULL, worker_main, crew) == 0)
+        crew->size++;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-dl_status dl_prepare_fork(void) {
-    if (omp_in_parallel() || omp_pause_resource_all(omp_pause_hard) != 0)
-        return dl_fail(DL_STATE, "dl_prepare_fork: the threads are at work; call it outside of parallel regions");
-    atomic_store(&threads_live, false);
-    return DL_OK;
+void dl_team_end(dl_context *context) {
+    team *crew = context->team;
+    context->team = NULL;
+    if (!crew)
+        return;
+    if (crew->process == atomic_load(&forks)) {
+        atomic_store(&crew->dismissed, true);
+        atomic_store(&crew->state, next_sequence(atomic_load(&crew->state)));
+        futex_wake(&crew->state, INT_MAX);
+        for (int i = 0; i + 1 < crew->size; i++)
+            pthread_join(crew->threads[i], NULL);
+    }
+    free(crew);
+}
+
+/* The context's team, made anew after a fork or a change of the number of threads; NULL without memory. Its memory is
+ * the system's, as the threads' stacks are. */
+static team *team_of(dl_context *context) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_forks);
+    int wanted = DL_MIN(context->threads, DL_MAX_THREADS);
+    team *crew = context->team;
+    if (crew && crew->process == atomic_load(&forks) && crew->wanted == wanted)
+        return crew;
+    dl_team_end(context);
+    size_t bytes = sizeof *crew + (size_t)wanted * sizeof(pthread_t);
+    crew = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    if (!crew)
+        return NULL;
+    *crew = (team){.wanted = wanted, .process = atomic_load(&forks), .busy = ATOMIC_FLAG_INIT};
+    start_workers(crew);
+    context->team = crew;
+    return crew;
 }
 
 /* ---- what the engine calls ------------------------------------------------------------------------------------- */
 
 static void run(loop *work, int threads) {
-    threads = (int)DL_MIN((int64_t)threads, work->tiles);
-    team *crew = own_team;
-    if (threads > 1 && !in_tile && crew && crew->context == work->context && crew->size > 1) {
-        run_in_team(crew, work, threads);
+    threads = (int)DL_MIN((int64_t)DL_MIN(threads, work->context->threads), work->tiles);
+    team *crew = threads > 1 && !in_tile ? team_of(work->context) : NULL;
+    if (!crew || crew->size == 1 || atomic_flag_test_and_set(&crew->busy)) {
+        run_alone(work);
         return;
     }
-    threads = region_threads(work->context, threads);
-    if (threads > 1)
-        run_in_region(work, threads);
-    else
-        run_alone(work);
+    run_in_team(crew, work, threads);
+    atomic_flag_clear(&crew->busy);
 }
 
 static loop make_loop(dl_context *context, int64_t tiles, bool polls, dl_tile_function function, void *argument) {
@@ -348,35 +347,19 @@ void dl_parallel_commit(dl_context *context, int64_t tiles, int threads, dl_tile
 int dl_threads_for(const dl_context *context, double work) {
     if (in_tile)
         return 1;
-    double most = work / (own_team ? team_share : region_share);
+    double most = work / (in_step ? step_share : lone_share);
     if (!(most > 1))
         return 1;
     return most < context->threads ? (int)most : context->threads;
 }
 
-dl_status dl_with_team(dl_context *context, dl_status (*function)(void *argument), void *argument) {
-    int threads = own_team ? 1 : region_threads(context, context->threads);
-    dl_status status = DL_OK;
-    if (threads == 1) {
-        mode old = begin_work();
-        status = function(argument);
-        end_work(old);
-        return status;
-    }
-    team crew = {.context = context};
-#pragma omp parallel num_threads(threads)
-    {
-        mode old = begin_work();
-        if (omp_get_thread_num() == 0) {
-            crew.size = omp_get_num_threads();
-            own_team = &crew;
-            status = function(argument);
-            own_team = NULL;
-            dismiss(&crew);
-        } else {
-            attend(&crew);
-        }
-        end_work(old);
-    }
+dl_status dl_run_step(dl_status (*function)(void *argument), void *argument) {
+    bool nested = in_step;
+    uint64_t old = read_control();
+    write_control(flushing);
+    in_step = true;
+    dl_status status = function(argument);
+    in_step = nested;
+    write_control(old);
     return status;
 }

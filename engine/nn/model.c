@@ -182,7 +182,7 @@ dl_status dl_model_predict(dl_model *model, dl_tensor *const *x, int inputs, int
     if (!p.part)
         return dl_last_status();
     bool recording = dl_set_grad_enabled(context, false);
-    dl_status status = dl_with_team(context, predict_all, &p);
+    dl_status status = dl_run_step(predict_all, &p);
     dl_set_grad_enabled(context, recording);
     dl_free(p.part);
     for (int k = 0; k < DL_MAX_LAYER_OUTPUTS; k++) {

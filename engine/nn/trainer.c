@@ -403,7 +403,7 @@ static dl_status do_step(dl_model *model, dl_tensor *const *x, dl_tensor *const 
     int inputs = model->built ? dl_model_inputs(model) : dl_layer_definition(model)->minimum_inputs;
     step s = {.model = model, .trainer = model->trainer, .x = x, .y = y, .sample_weights = weights, .inputs = inputs,
               .training = training};
-    return dl_with_team(model->object.context, run_step, &s);
+    return dl_run_step(run_step, &s);
 }
 
 dl_status dl_model_train_batch(dl_model *model, dl_tensor *const *x, dl_tensor *const *y, dl_tensor *const *weights) {

@@ -1,9 +1,8 @@
-/* Loops over tiles: every tile once, workers of their own, denormals, cancelling, teams, nesting, forks. */
+/* Loops over tiles: every tile once, workers of their own, denormals, cancelling, steps, nesting, forks. */
 #define _GNU_SOURCE
 #include "check.h"
 
 #include <float.h>
-#include <omp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -83,7 +82,7 @@ static void test_team(void) {
     count *self = calloc(1, sizeof *self);
     self->context = make(THREADS);
     self->threads = THREADS;
-    CHECK_EQ_INT(dl_with_team(self->context, many_loops, self), DL_STATE);
+    CHECK_EQ_INT(dl_run_step(many_loops, self), DL_STATE);
     CHECK_STR(dl_last_error(), "the end");
     int total = 0;
     for (int i = 0; i < 7; i++)
@@ -97,14 +96,14 @@ static void test_team(void) {
 
 static dl_status team_in_team(void *argument) {
     count *self = argument;
-    return dl_with_team(self->context, many_loops, self);
+    return dl_run_step(many_loops, self);
 }
 
 static void test_team_in_team(void) {
     count *self = calloc(1, sizeof *self);
     self->context = make(THREADS);
     self->threads = THREADS;
-    CHECK_EQ_INT(dl_with_team(self->context, team_in_team, self), DL_STATE);
+    CHECK_EQ_INT(dl_run_step(team_in_team, self), DL_STATE);
     CHECK_EQ_INT(atomic_load(&self->runs[TILES - 1]), 100);
     CHECK_EQ_INT(atomic_load(&self->wrong), 0);
     dl_context_release(self->context);
@@ -136,7 +135,7 @@ static void test_workers_have_numbers_of_their_own(void) {
     self->threads = THREADS;
     CHECK_EQ_INT(meet_in_team(self), DL_OK);
     check_counts(self, 24, 5);
-    CHECK_EQ_INT(dl_with_team(self->context, meet_in_team, self), DL_OK);
+    CHECK_EQ_INT(dl_run_step(meet_in_team, self), DL_OK);
     check_counts(self, 24, 5);
     dl_context_release(self->context);
     free(self);
@@ -154,10 +153,6 @@ static void note_worker(void *argument, int64_t tile, int worker) {
 
 /* A second thread does take part, in a region and in a team. */
 static void test_threads_take_part(void) {
-    if (omp_get_thread_limit() < 2) {
-        CHECK(true);
-        return;
-    }
     dl_context *context = make(2);
     CHECK_EQ_INT(dl_parallel(context, 5000, 2, note_worker, NULL), DL_OK);
     CHECK_EQ_INT(atomic_exchange(&team_members, 0), 3);
@@ -169,12 +164,8 @@ static dl_status note_in_team(void *context) {
 }
 
 static void test_members_of_a_team_take_part(void) {
-    if (omp_get_thread_limit() < 2) {
-        CHECK(true);
-        return;
-    }
     dl_context *context = make(2);
-    CHECK_EQ_INT(dl_with_team(context, note_in_team, context), DL_OK);
+    CHECK_EQ_INT(dl_run_step(note_in_team, context), DL_OK);
     CHECK_EQ_INT(atomic_exchange(&team_members, 0), 3);
     dl_context_release(context);
 }
@@ -184,7 +175,7 @@ static void test_members_of_a_team_take_part(void) {
 static void nested_tile(void *argument, int64_t tile, int worker) {
     (void)worker;
     count *self = argument;
-    if (omp_get_num_threads() > 0 && dl_threads_for(self->context, 1e9) != 1)
+    if (dl_threads_for(self->context, 1e9) != 1)
         atomic_fetch_add(&self->wrong, 1);
     count *inner = calloc(1, sizeof *inner);
     inner->threads = 1; /* the calling thread alone */
@@ -203,25 +194,6 @@ static void test_nested(void) {
     free(self);
 }
 
-/* Inside a region of the host a loop runs on the thread that calls it. */
-static void test_in_a_foreign_region(void) {
-    atomic_int wrong = 0;
-#pragma omp parallel num_threads(2)
-    {
-        dl_context *context = make(THREADS);
-        count *self = calloc(1, sizeof *self);
-        self->threads = omp_in_parallel() ? 1 : THREADS;
-        if (dl_parallel(context, TILES, THREADS, count_tile, self) != DL_OK || atomic_load(&self->wrong))
-            atomic_fetch_add(&wrong, 1);
-        for (int i = 0; i < TILES; i++)
-            if (atomic_load(&self->runs[i]) != 1)
-                atomic_fetch_add(&wrong, 1);
-        free(self);
-        dl_context_release(context);
-    }
-    CHECK_EQ_INT(atomic_load(&wrong), 0);
-}
-
 /* ---- the mode of floating point -------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
@@ -237,12 +209,19 @@ static void halve(void *argument, int64_t tile, int worker) {
         atomic_fetch_add(&kept_denormals, 1);
 }
 
-/* How many threads of a region of the host have another mode than the default. */
+/* A thread of the host has the default mode. */
+static void *look_at_mode(void *changed) {
+    if (tiny * 0.5f == 0 || (__builtin_ia32_stmxcsr() & ~0x3Fu) != 0x1F80)
+        atomic_fetch_add((atomic_int *)changed, 1);
+    return NULL;
+}
+
 static int changed_host_threads(void) {
     atomic_int changed = 0;
-#pragma omp parallel num_threads(4)
-    if (tiny * 0.5f == 0 || (__builtin_ia32_stmxcsr() & ~0x3Fu) != 0x1F80)
-        atomic_fetch_add(&changed, 1);
+    pthread_t thread;
+    look_at_mode(&changed);
+    pthread_create(&thread, NULL, look_at_mode, &changed);
+    pthread_join(thread, NULL);
     return atomic_load(&changed);
 }
 
@@ -255,7 +234,7 @@ static dl_status halve_in_team(void *context) {
 static void check_flushing(dl_context *context) {
     for (int threads = 1; threads <= THREADS; threads++)
         CHECK_EQ_INT(dl_parallel(context, 100, threads, halve, NULL), DL_OK);
-    CHECK_EQ_INT(dl_with_team(context, halve_in_team, context), DL_OK);
+    CHECK_EQ_INT(dl_run_step(halve_in_team, context), DL_OK);
     CHECK_EQ_INT(atomic_load(&kept_denormals), 0);
     CHECK(tiny * 0.5f != 0);
 }
@@ -293,29 +272,6 @@ static void test_rounding_is_the_default(void) {
 
 #endif
 
-/* ---- BLAS on one thread ---------------------------------------------------------------------------------------- */
-
-static atomic_int more_threads;
-
-/* OpenBLAS looks at these two. */
-static void look_at_openmp(void *argument, int64_t tile, int worker) {
-    (void)argument;
-    (void)tile;
-    (void)worker;
-    if (!omp_in_parallel() && omp_get_max_threads() != 1)
-        atomic_fetch_add(&more_threads, 1);
-}
-
-static void test_blas_stays_on_its_thread(void) {
-    dl_context *context = make(THREADS);
-    omp_set_num_threads(3);
-    for (int threads = 1; threads <= THREADS; threads++)
-        CHECK_EQ_INT(dl_parallel(context, 10, threads, look_at_openmp, NULL), DL_OK);
-    CHECK_EQ_INT(atomic_load(&more_threads), 0);
-    CHECK_EQ_INT(omp_get_max_threads(), 3);
-    dl_context_release(context);
-}
-
 /* ---- cancelling ------------------------------------------------------------------------------------------------ */
 
 typedef struct cancelling {
@@ -343,7 +299,7 @@ static void test_cancel(void) {
         CHECK(atomic_load(&self.runs) < 50000);
         CHECK_EQ_INT(dl_poll(self.context), DL_OK);
         atomic_store(&self.runs, 0);
-        CHECK_EQ_INT(dl_with_team(self.context, cancel_in_team, &self), DL_CANCELLED);
+        CHECK_EQ_INT(dl_run_step(cancel_in_team, &self), DL_CANCELLED);
         CHECK(atomic_load(&self.runs) < 50000);
         atomic_store(&self.runs, 0);
         dl_parallel_commit(self.context, 1000, threads, cancel_at_ten, &self);
@@ -388,7 +344,7 @@ static void *work_alone(void *argument) {
         CHECK_EQ_INT(dl_parallel(self->context, TILES, THREADS, count_tile, self), DL_OK);
         check_counts(self, TILES, 1);
     }
-    CHECK_EQ_INT(dl_with_team(self->context, many_loops, self), DL_STATE);
+    CHECK_EQ_INT(dl_run_step(many_loops, self), DL_STATE);
     dl_context_release(self->context);
     free(self);
     return argument;
@@ -402,12 +358,6 @@ static void test_two_contexts_in_two_threads(void) {
         pthread_join(threads[i], NULL);
 }
 
-#if defined(__SANITIZE_THREAD__) || defined(__clang__)
-/* libomp and ThreadSanitizer have their own ways with forks. */
-static void test_forks(void) {
-    CHECK(true);
-}
-#else
 /* The exit status of a child that runs a loop: 0 if all its tiles ran. */
 static int loop_in_child(void) {
     pid_t child = fork();
@@ -425,19 +375,43 @@ static int loop_in_child(void) {
     return status;
 }
 
+static void loop_of_parent(void *argument, int64_t tile, int worker) {
+    (void)worker;
+    atomic_fetch_add((atomic_int *)argument, tile >= 0);
+}
+
+/* A child has threads of its own, for a context that it makes and for one that comes from its parent. */
 static void test_forks(void) {
     dl_context *context = make(THREADS);
     CHECK_EQ_INT(dl_parallel(context, 10, THREADS, nothing, NULL), DL_OK);
     CHECK_EQ_INT(loop_in_child(), 0);
-    CHECK_EQ_INT(dl_prepare_fork(), DL_OK);
-    CHECK_EQ_INT(loop_in_child(), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        atomic_int runs = 0;
+        bool right = dl_parallel(context, 50, THREADS, loop_of_parent, &runs) == DL_OK && atomic_load(&runs) == 50;
+        dl_context_release(context);
+        _exit(right ? 0 : 1);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    CHECK_EQ_INT(status, 0);
     CHECK_EQ_INT(dl_parallel(context, 10, THREADS, nothing, NULL), DL_OK);
-#pragma omp parallel num_threads(2)
-    if (omp_in_parallel())
-        CHECK_EQ_INT(dl_prepare_fork(), DL_STATE);
     dl_context_release(context);
 }
-#endif
+
+/* The threads follow dl_set_threads. */
+static void test_set_threads(void) {
+    count *self = calloc(1, sizeof *self);
+    dl_context *context = make(THREADS);
+    for (int threads = 1; threads <= THREADS; threads++) {
+        self->threads = threads;
+        CHECK_EQ_INT(dl_set_threads(context, threads), DL_OK);
+        CHECK_EQ_INT(dl_parallel(context, TILES, THREADS, count_tile, self), DL_OK);
+        check_counts(self, TILES, 1);
+    }
+    dl_context_release(context);
+    free(self);
+}
 
 static void test_threads_for(void) {
     dl_context *context = make(THREADS);
@@ -449,33 +423,9 @@ static void test_threads_for(void) {
     dl_context_release(context);
 }
 
-/* The same program under settings of OpenMP that give fewer threads than asked for. */
-static void run_again_with(const char *name, const char *value) {
-    pid_t child = fork();
-    if (child == 0) {
-        setenv(name, value, 1);
-        execl("/proc/self/exe", "test_base_parallel", "test_team", (char *)NULL);
-        _exit(99);
-    }
-    int status = -1;
-    waitpid(child, &status, 0);
-    CHECK_EQ_INT(status, 0);
-}
-
-static void test_settings_of_the_host(void) {
-    fflush(stdout);
-    run_again_with("OMP_THREAD_LIMIT", "1");
-    run_again_with("OMP_THREAD_LIMIT", "2");
-    run_again_with("OMP_DYNAMIC", "true");
-    run_again_with("OMP_WAIT_POLICY", "passive");
-    run_again_with("OMP_MAX_ACTIVE_LEVELS", "0");
-    run_again_with("OMP_NUM_THREADS", "1");
-}
-
 CHECK_MAIN(CHECK_TEST(test_every_tile_once), CHECK_TEST(test_team), CHECK_TEST(test_team_in_team),
            CHECK_TEST(test_workers_have_numbers_of_their_own), CHECK_TEST(test_threads_take_part),
-           CHECK_TEST(test_members_of_a_team_take_part), CHECK_TEST(test_nested), CHECK_TEST(test_in_a_foreign_region),
-           CHECK_TEST(test_denormals), CHECK_TEST(test_rounding_is_the_default),
-           CHECK_TEST(test_blas_stays_on_its_thread), CHECK_TEST(test_cancel), CHECK_TEST(test_host_cancels),
+           CHECK_TEST(test_members_of_a_team_take_part), CHECK_TEST(test_nested), CHECK_TEST(test_denormals),
+           CHECK_TEST(test_rounding_is_the_default), CHECK_TEST(test_cancel), CHECK_TEST(test_host_cancels),
            CHECK_TEST(test_two_contexts_in_two_threads), CHECK_TEST(test_forks), CHECK_TEST(test_threads_for),
-           CHECK_TEST(test_settings_of_the_host))
+           CHECK_TEST(test_set_threads))

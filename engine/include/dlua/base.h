@@ -90,9 +90,6 @@ DL_API dl_status dl_context_create(const dl_context_options *options, dl_context
 DL_API void dl_context_retain(dl_context *context);
 DL_API void dl_context_release(dl_context *context);
 
-/* Call it before fork() in a process whose child uses dlua too: it ends OpenMP's idle threads (they come back at the
- * next parallel work). Without it the child works on one thread. DL_STATE inside a parallel region. */
-DL_API dl_status dl_prepare_fork(void);
 DL_API dl_status dl_set_threads(dl_context *context, int threads); /* 1 or more; 0: the default again */
 DL_API int dl_threads(const dl_context *context);
 /* Restarts the context's random streams: the same calls after the same seed give the same numbers. */
