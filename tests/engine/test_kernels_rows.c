@@ -364,14 +364,19 @@ static void test_softmax_of_large_numbers(void) {
 
 /* ---- cross-entropy --------------------------------------------------------------------------------------------- */
 
-/* log p of class c of a row of scores. */
-static long double log_probability(dl_scores scores, const double *x, int64_t classes, int64_t c) {
+/* What the scores of a row are divided by, exponentials if they are logits. */
+static long double sum_of_scores(dl_scores scores, const double *x, int64_t classes) {
     long double sum = 0;
     for (int64_t i = 0; i < classes; i++)
         sum += scores == DL_SCORES_LOGITS ? expl(x[i]) : x[i];
+    return sum;
+}
+
+/* log p of the class whose score is x. */
+static long double log_probability(dl_scores scores, double x, long double sum) {
     if (scores == DL_SCORES_LOGITS)
-        return x[c] - logl(sum);
-    long double p = scores == DL_SCORES_UNNORMALIZED ? x[c] / sum : x[c];
+        return x - logl(sum);
+    long double p = scores == DL_SCORES_UNNORMALIZED ? x / sum : x;
     return logl(fminl(fmaxl(p, 1e-7L), 1 - 1e-7L));
 }
 
@@ -400,12 +405,13 @@ static loss_case make_loss_case(dl_scores scores, int64_t classes, double smooth
 }
 
 static long double loss_of(const loss_case *c, int r) {
-    long double loss = 0;
+    const double *x = c->x + r * c->classes;
+    long double loss = 0, sum = sum_of_scores(c->scores, x, c->classes);
     for (int64_t i = 0; i < c->classes; i++) {
         double target = c->distributions ? c->t[r * c->classes + i] : i + 1 == c->labels[r];
         target = target * (1 - c->smoothing) + c->smoothing / (double)c->classes;
         if (target != 0)
-            loss -= target * log_probability(c->scores, c->x + r * c->classes, c->classes, i);
+            loss -= target * log_probability(c->scores, x[i], sum);
     }
     return loss;
 }
