@@ -451,6 +451,10 @@ static int make_tensor(lua_State *L) {
     request r = {.function = "tensor", .kind = MAKE_EMPTY};
     int count = lua_gettop(L);
     if (count == 1 && lua_istable(L, 1) && dlua_table_has_names(L, 1)) {
+        lua_Integer entries = list_length(L, 1, r.function);
+        if (entries != 1)
+            dlua_raise(L, "tensor: beside named options there is one value, dlua.tensor {{{1, 2}, {3, 4}}, dtype = "
+                          "'float32'}, but there are %I entries", (LUAI_UACINT)entries);
         read_options(L, &r, 1, NULL);
         lua_rawgeti(L, 1, 1);
         lua_replace(L, 1);

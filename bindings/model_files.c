@@ -78,6 +78,18 @@ static dl_status load_model(dl_context *context, void *argument, dl_model **out)
     return dl_model_load(context, from->path, out, from->extra);
 }
 
+/* Whether the value is what fit keeps: nothing, or a table of two whole numbers. */
+static bool is_training_state(lua_State *L, int index) {
+    if (lua_isnil(L, index))
+        return true;
+    if (!lua_istable(L, index))
+        return false;
+    bool right = lua_getfield(L, index, "shuffle_seed") == LUA_TNUMBER && lua_isinteger(L, -1);
+    right = lua_getfield(L, index, "epochs_trained") == LUA_TNUMBER && lua_isinteger(L, -1) && right;
+    lua_pop(L, 2);
+    return right;
+}
+
 /* load_model(path) -> model, extra */
 static int load_model_function(lua_State *L) {
     loading from = {.path = check_path(L, 1, "load_model")};
@@ -91,6 +103,8 @@ static int load_model_function(lua_State *L) {
     }
     dlua_push_user_table(L, model);
     lua_getfield(L, model + 1, DLUA_TRAINING_STATE);
+    if (!is_training_state(L, lua_gettop(L)))
+        dlua_raise(L, "load_model: '%s' has a training state that fit did not write", from.path);
     lua_setfield(L, -2, DLUA_TRAINING_STATE);
     lua_settop(L, model + 1);
     lua_getfield(L, model + 1, "extra");

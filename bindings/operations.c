@@ -418,6 +418,18 @@ static int call_in_place(lua_State *L) {
     return call_operation(L, true, true);
 }
 
+/* Pops the function at the top and puts it into the table under the operation's name and its aliases. */
+static void set_names(lua_State *L, const dl_op *op, int table) {
+    for (const char *at = op->definition.aliases; at != NULL && *at != '\0';) {
+        size_t length = strcspn(at, "|");
+        lua_pushlstring(L, at, length);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, table);
+        at += length + (at[length] == '|');
+    }
+    lua_setfield(L, table, op->definition.name);
+}
+
 static void add_operation(lua_State *L, const dl_op *op, int module, int methods) {
     const char *name = op->definition.name;
     operation *o = lua_newuserdatauv(L, sizeof *o, 1);
@@ -431,11 +443,11 @@ static void add_operation(lua_State *L, const dl_op *op, int module, int methods
         reorder(o);
     lua_pushvalue(L, -1);
     lua_pushcclosure(L, call_function, 1);
-    lua_setfield(L, module, name);
+    set_names(L, op, module);
     if (op->flags & DL_OP_METHOD) {
         lua_pushvalue(L, -1);
         lua_pushcclosure(L, call_method, 1);
-        lua_setfield(L, methods, name);
+        set_names(L, op, methods);
     }
     if (op->flags & DL_OP_INPLACE) {
         lua_pushfstring(L, "%s_", name);

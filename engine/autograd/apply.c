@@ -199,7 +199,7 @@ dl_tensor *dl_apply1(dl_context *context, const dl_op *op, dl_tensor *const *in,
 
 static dl_status check_inplace(const dl_op *op, const dl_tensor *target, bool recording) {
     const char *name = op->definition.name;
-    if (recording && target->requires_grad)
+    if (recording && (target->requires_grad || (target->node && target->node->leaf)))
         return dl_fail(DL_STATE,
                        "%s_: a leaf that requires a gradient cannot change in place while gradients are recorded; do it "
                        "inside no_grad, or on a clone",

@@ -164,8 +164,12 @@ static dl_status spread(backward_pass *pass, dl_node *node, dl_tensor **grad_in)
             dl_release(grad);
             continue;
         }
+        dl_status status = push(pass, to.node);
+        if (status != DL_OK) {
+            dl_release(grad);
+            return status;
+        }
         DL_TRY(accumulate(to.node, to.output, grad));
-        DL_TRY(push(pass, to.node));
     }
     return DL_OK;
 }
@@ -212,7 +216,6 @@ static dl_status visit(backward_pass *pass, dl_node *node) {
     for (int i = 0; i < node->inputs; i++)
         dl_release(grad_in[i]);
     dl_free(grad_in);
-    drop_grads(node);
     if (status == DL_OK && !pass->retain)
         dl_node_consume(node);
     return status;
@@ -242,10 +245,10 @@ static dl_status walk(backward_pass *pass) {
                 pass->leaves[pass->leaf_count++] = node; /* keeps the heap's reference */
                 continue;
             }
-            drop_grads(node);
         } else {
             status = visit(pass, node);
         }
+        drop_grads(node);
         dl_node_release(node);
         DL_TRY(status);
     }
@@ -256,9 +259,12 @@ static dl_status walk(backward_pass *pass) {
 static dl_status commit(backward_pass *pass) {
     for (size_t i = 0; i < pass->leaf_count; i++) {
         dl_node *node = pass->leaves[i];
-        if (!node->leaf->grad)
+        dl_tensor *grad = node->grads[0], *old = node->leaf->grad;
+        /* One tensor may be the gradient of several, or the caller's: each leaf gets its own. */
+        bool shared = atomic_load(&grad->references) > 1 || atomic_load(&grad->storage->references) > 1;
+        if (!old && !shared)
             continue;
-        dl_tensor *sum = add(node->leaf->grad, node->grads[0]);
+        dl_tensor *sum = old ? add(old, grad) : dl_tensor_cast(grad, grad->dtype);
         if (!sum)
             return dl_last_status();
         dl_release(node->grads[0]);

@@ -55,7 +55,6 @@ struct dl_team {
     unsigned process; /* the fork count when it was made: in a child the threads are gone */
     loop *loop;
     atomic_bool dismissed;
-    atomic_flag busy; /* a loop of another thread with this context runs */
     _Alignas(64) atomic_uint state;
     atomic_int sleepers;           /* workers that sleep on state, or are about to */
     _Alignas(64) atomic_uint left; /* the caller sleeps on it; changed when the last worker has left */
@@ -188,7 +187,7 @@ static void leave_loop(team *crew) {
     }
 }
 
-/* What the region's other threads do until the team is dismissed. */
+/* What a worker does until the team is dismissed. */
 static void attend(team *crew) {
     unsigned done = 0;
     for (;;) {
@@ -275,7 +274,7 @@ void dl_team_end(dl_context *context) {
         return;
     if (crew->process == atomic_load(&forks)) {
         atomic_store(&crew->dismissed, true);
-        atomic_store(&crew->state, next_sequence(atomic_load(&crew->state)));
+        atomic_store(&crew->state, ROOM_MASK); /* no loop has this state, so a worker about to sleep sees it */
         futex_wake(&crew->state, INT_MAX);
         for (int i = 0; i + 1 < crew->size; i++)
             pthread_join(crew->threads[i], NULL);
@@ -297,7 +296,7 @@ static team *team_of(dl_context *context) {
     crew = aligned_alloc(64, (bytes + 63) / 64 * 64);
     if (!crew)
         return NULL;
-    *crew = (team){.wanted = wanted, .process = atomic_load(&forks), .busy = ATOMIC_FLAG_INIT};
+    *crew = (team){.wanted = wanted, .process = atomic_load(&forks)};
     start_workers(crew);
     context->team = crew;
     return crew;
@@ -308,12 +307,10 @@ static team *team_of(dl_context *context) {
 static void run(loop *work, int threads) {
     threads = (int)DL_MIN((int64_t)DL_MIN(threads, work->context->threads), work->tiles);
     team *crew = threads > 1 && !in_tile ? team_of(work->context) : NULL;
-    if (!crew || crew->size == 1 || atomic_flag_test_and_set(&crew->busy)) {
+    if (crew && crew->size > 1)
+        run_in_team(crew, work, threads);
+    else
         run_alone(work);
-        return;
-    }
-    run_in_team(crew, work, threads);
-    atomic_flag_clear(&crew->busy);
 }
 
 static loop make_loop(dl_context *context, int64_t tiles, bool polls, dl_tile_function function, void *argument) {

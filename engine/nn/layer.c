@@ -79,6 +79,9 @@ dl_status dl_layer_create(dl_context *context, const char *class_name, const voi
 dl_status dl_layer_add_weight(dl_layer *layer, const char *name, int dims, const int64_t *shape,
                               dl_object *initializer, dl_object *regularizer, bool trainable) {
     dl_context *context = layer->object.context;
+    if (layer->built)
+        return dl_fail(DL_STATE, "%s: weights are made in build, and this layer is built; add '%s' there", layer->name,
+                       name);
     dl_weight *weights = dl_realloc(context, layer->weights, (size_t)(layer->weight_count + 1) * sizeof(dl_weight));
     if (!weights)
         return dl_last_status();

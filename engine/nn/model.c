@@ -1,4 +1,5 @@
 /* nn/model.c: what can be asked of a model (of any layer): its layers, inputs and outputs, predictions, its config. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "nn/nn.h"
@@ -129,10 +130,13 @@ static dl_status make_output(prediction *p, int k, const dl_tensor *batch) {
     return p->out[k] ? DL_OK : dl_last_status();
 }
 
-static dl_status keep_rows(prediction *p, int64_t start, dl_tensor *const *batch, int outputs) {
+static dl_status keep_rows(prediction *p, int64_t start, int64_t rows, dl_tensor *const *batch, int outputs) {
     for (int k = 0; k < outputs; k++) {
         if (!p->out[k])
             DL_TRY(make_output(p, k, batch[k]));
+        if (batch[k]->shape[0] != rows)
+            return dl_fail(DL_SHAPE, "output %d has %" PRId64 " rows for a batch of %" PRId64 "; prediction needs one for "
+                           "each sample", k + 1, batch[k]->shape[0], rows);
         dl_tensor *place = dl_slice(batch[k]->context, p->out[k], 0, start, start + batch[k]->shape[0], 1);
         DL_TRY(place ? dl_tensor_copy(place, batch[k]) : dl_last_status());
     }
@@ -154,7 +158,7 @@ static dl_status predict_batch(prediction *p, int64_t start) {
     if (status == DL_OK)
         status = dl_layer_apply(p->model, p->part, p->inputs, false, batch, &outputs);
     if (status == DL_OK) {
-        status = keep_rows(p, start, batch, outputs);
+        status = keep_rows(p, start, end - start, batch, outputs);
         for (int k = 0; k < outputs; k++)
             dl_release(batch[k]);
     }

@@ -119,6 +119,8 @@ dl_status dl_model_compile(dl_model *model, const dl_compile *compile) {
                        compile->struct_size, sizeof *compile);
     if (!compile->optimizer || ((dl_object *)compile->optimizer)->family != &dl_optimizer_family)
         return dl_fail(DL_INVALID, "compile: an optimizer is needed");
+    if (model->trainer && model->trainer->running)
+        return dl_fail(DL_STATE, "compile: a step of %s is under way", model->name);
     dl_trainer *trainer = dl_alloc_zeroed(model->object.context, sizeof *trainer);
     if (!trainer)
         return dl_last_status();
@@ -400,10 +402,16 @@ static dl_status do_step(dl_model *model, dl_tensor *const *x, dl_tensor *const 
                          bool training) {
     if (!model->trainer)
         return dl_fail(DL_STATE, "%s is not compiled: call compile first", model->name);
+    if (model->trainer->running)
+        return dl_fail(DL_STATE, "%s: a step is under way; a layer cannot train or test the model it is called by",
+                       model->name);
     int inputs = model->built ? dl_model_inputs(model) : dl_layer_definition(model)->minimum_inputs;
     step s = {.model = model, .trainer = model->trainer, .x = x, .y = y, .sample_weights = weights, .inputs = inputs,
               .training = training};
-    return dl_run_step(run_step, &s);
+    model->trainer->running = true;
+    dl_status status = dl_run_step(run_step, &s);
+    model->trainer->running = false;
+    return status;
 }
 
 dl_status dl_model_train_batch(dl_model *model, dl_tensor *const *x, dl_tensor *const *y, dl_tensor *const *weights) {

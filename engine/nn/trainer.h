@@ -12,6 +12,7 @@ typedef struct dl_tracker {
 struct dl_trainer {
     dl_context *context;
     dl_optimizer *optimizer; /* counted */
+    bool running;            /* a step is under way */
     int output_count;
     dl_object **losses;      /* [output_count], counted; entries may be NULL */
     double *loss_weights;    /* [output_count] */

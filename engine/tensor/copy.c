@@ -11,7 +11,17 @@ static dl_status copy_elements(const dl_tensor *to, const dl_tensor *from) {
                              dl_tensor_data(from), &loop);
 }
 
+/* A repeated element would be written from several places at once. */
+static dl_status check_target(const dl_tensor *to) {
+    for (int i = 0; i < to->dims; i++)
+        if (to->strides[i] == 0 && to->shape[i] > 1)
+            return dl_fail(DL_STATE, "a tensor that expand() made repeats its elements and cannot be written; clone it "
+                                     "first");
+    return DL_OK;
+}
+
 dl_status dl_tensor_copy(dl_tensor *to, const dl_tensor *from) {
+    DL_TRY(check_target(to));
     int dims;
     int64_t shape[DL_MAX_DIMS];
     DL_TRY(dl_shape_broadcast(to->dims, to->shape, from->dims, from->shape, &dims, shape));
@@ -35,6 +45,7 @@ dl_status dl_tensor_copy(dl_tensor *to, const dl_tensor *from) {
 }
 
 dl_status dl_tensor_fill(dl_tensor *to, double value) {
+    DL_TRY(check_target(to));
     dl_loop loop;
     dl_tensor_loop(&loop, to->dims, to->shape, (const dl_tensor *[]){to}, 1);
     DL_TRY(dl_kernel()->fill(to->context, dl_element_of(to), dl_tensor_data(to), value, &loop));

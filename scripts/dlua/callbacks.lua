@@ -11,7 +11,7 @@
 -- Before training `fit` sets `self.model` and `self.params` (epochs, steps, verbose).
 local dlua = require "dlua"
 
-local callbacks = {}
+local callbacks = dlua.strict_table("dlua.callbacks")
 
 --- Makes a constructor: a class whose instances hold the checked options and the methods.
 local function define(definition)
@@ -71,9 +71,14 @@ local function comparison(options, min_delta)
   end, math.huge
 end
 
---- The watched value; an error that lists what there is if it is missing.
-local function watched(self, logs)
+--- The watched value; nil in an epoch that validation_freq leaves without validation; an error that lists what there is
+-- if it is missing otherwise.
+local function watched(self, logs, epoch)
   local value = logs[self.options.monitor]
+  local every = self.params and self.params.validation_freq or 1
+  if value == nil and self.options.monitor:find "^val_" and epoch % every ~= 0 then
+    return nil
+  end
   if value == nil then
     local names = {}
     for name in pairs(logs) do
@@ -100,7 +105,7 @@ define {
   help = "Stops training when a watched value no longer gets better.",
   fields = better_fields {
     { name = "min_delta", kind = "real", default = 0, min = 0, help = "the smallest change that counts as better" },
-    { name = "patience", kind = "integer", default = 0, min = 0, help = "epochs without a better value to stops" },
+    { name = "patience", kind = "integer", default = 0, min = 0, help = "epochs without a better value to stop" },
     verbose_field,
     mode_field,
     { name = "baseline", kind = "real", none = true, help = "stop if the value does not get better than this" },
@@ -113,8 +118,8 @@ define {
   end,
   on_epoch_end = function(self, epoch, logs)
     local options = self.options
-    local value = watched(self, logs)
-    if epoch <= options.start_from_epoch then
+    local value = watched(self, logs, epoch)
+    if not value or epoch <= options.start_from_epoch then
       return
     end
     if options.restore_best_weights and not self.best_weights then
@@ -209,8 +214,8 @@ define {
   save = function(self, epoch, logs)
     local options = self.options
     if options.save_best_only then
-      local value = watched(self, logs)
-      if not self.better(value, self.best) then
+      local value = watched(self, logs, epoch)
+      if not value or not self.better(value, self.best) then
         return
       end
       self.best = value
@@ -270,8 +275,11 @@ define {
   end,
   on_epoch_end = function(self, epoch, logs)
     local options, optimizer = self.options, self.model.optimizer
-    local value = watched(self, logs)
+    local value = watched(self, logs, epoch)
     logs.learning_rate = optimizer.learning_rate
+    if not value then
+      return
+    end
     if self.resting > 0 then
       self.resting, self.wait = self.resting - 1, 0
     end

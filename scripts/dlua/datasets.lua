@@ -5,7 +5,7 @@
 -- them; then they are downloaded into the cache and checked against the publisher's checksum.
 local dlua = require "dlua"
 
-local datasets = {}
+local datasets = dlua.strict_table("dlua.datasets")
 
 -- ---- finding files --------------------------------------------------------------------------------------------------
 

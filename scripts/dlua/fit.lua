@@ -18,8 +18,18 @@ local function tell(callbacks, event, ...)
 end
 
 local function check_callbacks(callbacks, where)
-  for index, callback in ipairs(callbacks) do
-    if type(callback) ~= "table" then
+  local count = 0
+  for key in pairs(callbacks) do
+    if math.type(key) ~= "integer" then
+      dlua.raise(("%s: callbacks is a list; '%s' is no place in it"):format(where, tostring(key)))
+    end
+    count = math.max(count, key)
+  end
+  for index = 1, count do
+    local callback = callbacks[index]
+    if callback == nil then
+      dlua.raise(("%s: callback %d is nil (is a variable misspelt?)"):format(where, index))
+    elseif type(callback) ~= "table" then
       dlua.raise(("%s: callback %d must be a table with methods such as on_epoch_end (got a %s)")
         :format(where, index, type(callback)))
     end
@@ -61,7 +71,7 @@ local function sample_weights(options, y, names, where)
     if #names > 1 then
       dlua.raise(where .. ": class_weight works for models with one output; pass sample_weight instead")
     end
-    local by_class = class_weights(options.class_weight, y[1], where)
+    local by_class = class_weights(options.class_weight, y and y[1], where)
     weights = { weights and weights[1] * by_class or by_class }
   end
   return weights
@@ -95,7 +105,11 @@ end
 
 --- x, y and weights as lists, and the number of samples.
 function fit.collect(model, options, where)
-  local inputs, outputs = model.input_names, model.output_names
+  if options.y == nil then
+    dlua.raise(where .. ": argument 'y' is missing: the targets that the loss compares with (is a variable misspelt?)")
+  end
+  local inputs = training_data.names(model.input_names, "x")
+  local outputs = training_data.names(model.output_names, "y")
   local x = training_data.list(options.x, inputs, "x", where)
   local y = training_data.list(options.y, outputs, "y", where, true)
   local data = { x = x, y = y }
@@ -207,8 +221,8 @@ local function run_epochs(run, options, history)
     tell(callbacks, "on_epoch_begin", epoch, {})
     local list = train_epoch(run, epoch)
     local logs = by_name(list)
-    tell(callbacks, "on_epoch_end", epoch, logs)
     run.progress:finish(list)
+    tell(callbacks, "on_epoch_end", epoch, logs)
     record(history, epoch, logs)
     if model.stop_training then
       break
@@ -249,7 +263,9 @@ end
 --- Trains; returns the history: {epoch = {1, 2, ...}, history = {loss = {...}, ...}, params = {...}}.
 function fit.run(model, options)
   local run = prepare(model, options)
-  local params = { epochs = options.epochs, steps = run.steps, verbose = options.verbose }
+  local params = {
+    epochs = options.epochs, steps = run.steps, verbose = options.verbose, validation_freq = options.validation_freq,
+  }
   local history = { epoch = {}, history = {}, params = params, model = model }
   for _, callback in ipairs(run.callbacks) do
     callback.model, callback.params = model, params

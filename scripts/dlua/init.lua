@@ -15,6 +15,16 @@ local function refuse(what, name, names)
     nearest and string.format("; did you mean '%s'?", nearest) or ""))
 end
 
+--- A table for named things whose missing names are errors that name the nearest.
+function dlua.strict_table(what)
+  local names = {}
+  return setmetatable(names, {
+    __index = function(_, name)
+      refuse(what, name, names)
+    end,
+  })
+end
+
 setmetatable(dlua, {
   __index = function(_, name)
     if type(name) == "string" and name:match("^%l[%w_]*$") and library_has(name) then

@@ -82,7 +82,8 @@ function Model:evaluate(arguments)
   check_compiled(self, "evaluate")
   local options = check_evaluate(arguments)
   local data = fit.collect(self, options, "evaluate")
-  local progress = Progress.new(math.ceil(data.count / options.batch_size), options.verbose)
+  local batches = math.ceil(data.count / options.batch_size)
+  local progress = Progress.new(math.min(options.steps or batches, batches), options.verbose)
   progress:begin()
   local logs = fit.test(self, data, options.batch_size, options.steps, progress, options.callbacks)
   progress:finish(logs)
@@ -92,7 +93,7 @@ end
 --- The outputs for x: a tensor, or one for each output. A tensor may stand alone: model:predict(x).
 function Model:predict(arguments)
   local options = check_predict(type(arguments) == "userdata" and { arguments } or arguments)
-  local x = training_data.list(options.x, self.input_names, "x", "predict")
+  local x = training_data.list(options.x, training_data.names(self.input_names, "x"), "x", "predict")
   training_data.count("predict", { { name = "x", tensors = x } })
   return self:predict_batch(x, options.batch_size)
 end

@@ -14,6 +14,11 @@ local function is_tensor(value)
   return describe(value) == "dlua.Tensor"
 end
 
+--- The names of a model's inputs or outputs; a model that is not built yet has one, called `single`.
+function training_data.names(names, single)
+  return #names > 0 and names or { single }
+end
+
 --- Refuses entries of a table that are neither one of the names nor a place in their list.
 function training_data.check_names(value, names, what, where)
   local known = {}

@@ -151,7 +151,7 @@ static void note_worker(void *argument, int64_t tile, int worker) {
         usleep(1000);
 }
 
-/* A second thread does take part, in a region and in a team. */
+/* A second thread does take part, in a lone loop and in a step. */
 static void test_threads_take_part(void) {
     dl_context *context = make(2);
     CHECK_EQ_INT(dl_parallel(context, 5000, 2, note_worker, NULL), DL_OK);

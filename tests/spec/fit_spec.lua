@@ -110,6 +110,23 @@ describe("fit", function()
     assert.are.same({ 320, 1 }, is_large.shape)
   end)
 
+  it("builds a Sequential that was not told its input's shape", function()
+    local model = dlua.Sequential { layers.Flatten {}, layers.Dense { 10, activation = "softmax" } }
+    model:compile { optimizer = "adam", loss = "sparse_categorical_crossentropy" }
+    local history = model:fit { x, y, epochs = 2, verbose = 0 }
+    assert.is_true(history.history.loss[2] < history.history.loss[1])
+    assert.are.same({ 320, 10 }, model:predict(x).shape)
+  end)
+
+  it("validates every so many epochs, and callbacks wait for it", function()
+    local history = support.dense_model():fit {
+      x, y, epochs = 4, verbose = 0, validation_split = 0.2, validation_freq = 2,
+      callbacks = { dlua.callbacks.EarlyStopping { patience = 3 } },
+    }
+    assert.are.equal(2, #history.history.val_loss)
+    assert.are.equal(4, #history.history.loss)
+  end)
+
   it("asks the system for no memory after the first steps", function()
     local model = support.dense_model()
     model:fit { x, y, epochs = 2, verbose = 0 }
@@ -166,6 +183,15 @@ describe("fit", function()
       local text = message { x:reshape(-1, 4, 16), y }
       assert.matches("{*, 8, 8}", text, 1, true)
       assert.matches("4, 16}", text, 1, true)
+    end)
+
+    it("notices that y is missing and that a callback is nil", function()
+      assert.matches("fit: argument 'y' is missing", message { x, nil }, 1, true)
+      assert.matches("callback 1 is nil", message { x, y, callbacks = { nil, {} } }, 1, true)
+      local text = support.message_of(function()
+        return dlua.callbacks.EarlyStoping
+      end)
+      assert.matches("dlua.callbacks has no 'EarlyStoping'; did you mean 'EarlyStopping'?", text, 1, true)
     end)
 
     it("asks for compile first", function()
