@@ -568,9 +568,9 @@ DL_INLINE float dl_pow_f32(float a, float b) {
     int whole = __builtin_rintf(b) == b;
     int odd = whole & (__builtin_rintf(half) != half) & (fabsf(b) < 0x1p24f);
     float y_signed = odd ? copysignf(magnitude, a) : magnitude;
-    y_signed = (a < 0) & (whole == 0) & (fabsf(b) < INFINITY) & (size < INFINITY) ? NAN : y_signed;
-    y_signed = (a == 1) | (b == 0) ? 1.0f : y_signed;
-    return (a != a) | (b != b) ? ((a == 1) | (b == 0) ? 1.0f : a + b) : y_signed;
+    y_signed = ((a < 0) & (whole == 0) & (fabsf(b) < INFINITY) & (size < INFINITY)) ? NAN : y_signed;
+    y_signed = ((a == 1) | (b == 0)) ? 1.0f : y_signed;
+    return ((a != a) | (b != b)) ? (((a == 1) | (b == 0)) ? 1.0f : a + b) : y_signed;
 }
 
 /* ---- compositions, written once for both types ----------------------------------------------------------------- */
@@ -616,10 +616,10 @@ DL_INLINE float dl_pow_f32(float a, float b) {
         return x > 20 ? (real)1 : slope;                                                                               \
     }                                                                                                                  \
     DL_INLINE real dl_max_##s(real a, real b) {                                                                        \
-        return (a > b) | (a != a) ? a : b;                                                                             \
+        return ((a > b) | (a != a)) ? a : b;                                                                           \
     }                                                                                                                  \
     DL_INLINE real dl_min_##s(real a, real b) {                                                                        \
-        return (a < b) | (a != a) ? a : b;                                                                             \
+        return ((a < b) | (a != a)) ? a : b;                                                                           \
     }                                                                                                                  \
     /* Keras's backend.epsilon() keeps probabilities off 0 and 1. */                                                   \
     DL_INLINE real dl_clip_probability_##s(real p) {                                                                   \
