@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "ops/ops.h"
+#include "ops/rows.h"
 
 /* ---- dtypes ---------------------------------------------------------------------------------------------------- */
 
@@ -166,18 +167,6 @@ static dl_status binary_backward(dl_op_gradient *gradient, dl_binary function) {
     }
     return DL_OK;
 }
-
-#define PARAMETER(place, name_, default_, minimum_, maximum_, flags_, help_)                                           \
-    {.name = #name_,                                                                                                   \
-     .kind = DL_FIELD_REAL,                                                                                            \
-     .offset = (place) * sizeof(double),                                                                               \
-     .flags = (flags_),                                                                                                \
-     .number = (default_),                                                                                             \
-     .minimum = (minimum_),                                                                                            \
-     .maximum = (maximum_),                                                                                            \
-     .help = (help_)},
-#define P0(...) PARAMETER(0, __VA_ARGS__)
-#define P1(...) PARAMETER(1, __VA_ARGS__)
 
 #define X(name_, parameters_, formula_, domain_, value_, gradient_a_, gradient_b_, help_)                              \
     static dl_status name_##_forward(dl_op_call *call) {                                                               \

@@ -2,6 +2,7 @@
  * that a new function needs. Whole numbers keep their dtype where the function maps them to whole numbers, and count as
  * float32 elsewhere. Options are the row's parameters, an array of doubles. */
 #include "ops/ops.h"
+#include "ops/rows.h"
 
 static const bool takes_whole_numbers[DL_UNARY_COUNT] = {
 #define X(name, value) [DL_UNARY_##name] = true,
@@ -48,18 +49,6 @@ static dl_status unary_backward(dl_op_gradient *gradient, dl_unary function) {
     return dl_kernel()->unary_backward(gradient->context, function, dl_element_of(grad_in), dl_tensor_data(grad_in),
                                        dl_tensor_data(grad_out), dl_saved_data(gradient, 0), &loop, gradient->options);
 }
-
-#define PARAMETER(place, name_, default_, minimum_, maximum_, flags_, help_)                                           \
-    {.name = #name_,                                                                                                   \
-     .kind = DL_FIELD_REAL,                                                                                            \
-     .offset = (place) * sizeof(double),                                                                               \
-     .flags = (flags_),                                                                                                \
-     .number = (default_),                                                                                             \
-     .minimum = (minimum_),                                                                                            \
-     .maximum = (maximum_),                                                                                            \
-     .help = (help_)},
-#define P0(...) PARAMETER(0, __VA_ARGS__)
-#define P1(...) PARAMETER(1, __VA_ARGS__)
 
 #define X(name_, needs_, parameters_, formula_, domain_, value_, gradient_, help_)                                     \
     static dl_status name_##_forward(dl_op_call *call) {                                                               \

@@ -88,8 +88,8 @@ static int64_t worker_room(const gemm_plan *g) {
     return k * PANEL + (k <= PACK_LONGEST ? rows * (k + PACK_PAD) : 0);
 }
 
-/* Tiles as large as may be while there are enough of them, N cut first (cutting M packs B again), and an even number.
- * */
+/* Tiles as large as may be while there are enough of them, N cut first (cutting M packs B again), and an even
+ * number. */
 static void plan_tiles(gemm_plan *g) {
     const dl_gemm_sizes *s = g->s;
     double matrix_work = (double)s->M * (double)s->N * (double)s->K * (g->sum_batch ? (double)s->batch : 1);

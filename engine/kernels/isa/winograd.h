@@ -512,8 +512,7 @@ static dl_status winograd_backward_weights(dl_context *context, real *grad_weigh
     return status;
 }
 
-/* ---- when ----------------------------------------------------------------------------------------------------------
- * */
+/* ---- when -------------------------------------------------------------------------------------------------------- */
 
 /* Outputs that the tiles compute, those beyond the border included, over the outputs there are. */
 static double winograd_waste(const dl_conv2d_sizes *s, int m) {
