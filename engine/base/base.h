@@ -68,10 +68,26 @@ uint64_t dl_stream_take(dl_stream *stream, uint64_t blocks);
 /* The four words at a position of a stream. */
 void dl_stream_words(const dl_stream *stream, uint64_t position, uint32_t out[4]);
 
-/* ---- what the tensor layer keeps in a context ------------------------------------------------------------------ */
+/* A permutation of 1 .. count, drawn from the stream's blocks from `position` on: dl_permutation_blocks(count) of them. */
+void dl_permutation(const dl_stream *stream, uint64_t position, int64_t count, int64_t *order);
+uint64_t dl_permutation_blocks(int64_t count);
+
+/* ---- what upper layers keep in a context ----------------------------------------------------------------------- */
+
+/* The tensors of the open scopes, which tensor/tensor.c fills and empties. The list is there before the first scope, so
+ * that opening one cannot fail. */
+typedef struct dl_scope_list {
+    struct dl_tensor **items;
+    size_t count, capacity;
+    int depth; /* open scopes */
+} dl_scope_list;
+dl_scope_list *dl_context_scopes(dl_context *context);
+
+/* A number from 1 on that this context gave never before: a walk leaves it on what it has seen. */
+uint64_t dl_next_walk(dl_context *context);
 
 /* Slots of the context for upper layers; what is not NULL is freed by its own function when the context goes. */
-typedef enum dl_slot { DL_SLOT_SCOPES, DL_SLOT_CUSTOM, DL_SLOT_NN, DL_SLOT_COUNT } dl_slot;
+typedef enum dl_slot { DL_SLOT_CUSTOM, DL_SLOT_NN, DL_SLOT_COUNT } dl_slot;
 void **dl_context_slot(dl_context *context, dl_slot slot, void (*free_slot)(void *value));
 
 #endif

@@ -108,6 +108,7 @@ void dl_context_release(dl_context *context) {
     for (int i = 0; i < DL_SLOT_COUNT; i++)
         if (context->slots[i].value)
             context->slots[i].free_slot(context->slots[i].value);
+    dl_free(context->scopes.items);
     dl_team_end(context);
     dl_heap_abandon(context->heap);
     dl_context_options options = context->options;
@@ -117,6 +118,14 @@ void dl_context_release(dl_context *context) {
 void **dl_context_slot(dl_context *context, dl_slot slot, void (*free_slot)(void *value)) {
     context->slots[slot].free_slot = free_slot;
     return &context->slots[slot].value;
+}
+
+dl_scope_list *dl_context_scopes(dl_context *context) {
+    return &context->scopes;
+}
+
+uint64_t dl_next_walk(dl_context *context) {
+    return ++context->walks;
 }
 
 /* ---- settings -------------------------------------------------------------------------------------------------- */

@@ -29,6 +29,8 @@ struct dl_context {
     dl_context_options options;
     dl_stream stream;     /* number 0 */
     uint64_t next_stream; /* number of the next dl_new_stream */
+    uint64_t walks;       /* numbers that dl_next_walk has given */
+    dl_scope_list scopes;
     struct {
         void *value;
         void (*free_slot)(void *value);

@@ -45,6 +45,27 @@ uint64_t dl_stream_take(dl_stream *stream, uint64_t blocks) {
     return first;
 }
 
+uint64_t dl_permutation_blocks(int64_t count) {
+    return (uint64_t)(count / 2); /* count - 1 exchanges, two to a block */
+}
+
+/* Fisher and Yates, from the end. 64 random bits are scaled to [0, i] (a bias under i / 2^64). */
+void dl_permutation(const dl_stream *stream, uint64_t position, int64_t count, int64_t *order) {
+    for (int64_t i = 0; i < count; i++)
+        order[i] = i + 1;
+    uint32_t words[4];
+    for (int64_t done = 0, i = count - 1; i > 0; i--, done++) {
+        if (done % 2 == 0)
+            dl_stream_words(stream, position + (uint64_t)done / 2, words);
+        const uint32_t *half = words + 2 * (done % 2);
+        uint64_t draw = (uint64_t)half[1] << 32 | half[0];
+        int64_t j = (int64_t)(((unsigned __int128)draw * (uint64_t)(i + 1)) >> 64);
+        int64_t swap = order[i];
+        order[i] = order[j];
+        order[j] = swap;
+    }
+}
+
 dl_stream *dl_context_stream(dl_context *context) {
     return &context->stream;
 }

@@ -9,25 +9,6 @@
 /* Streams with this bit shuffle epochs; those of layers are numbered from 1 and never reach it. */
 static const uint64_t shuffle_streams = (uint64_t)1 << 63;
 
-/* A whole number in [0, below), from 64 random bits (a bias under below / 2^64). */
-static int64_t scale_draw(uint64_t draw, int64_t below) {
-    return (int64_t)(((unsigned __int128)draw * (uint64_t)below) >> 64);
-}
-
-/* Fisher and Yates, from the end; each block of the stream serves two exchanges. */
-static void shuffle(int64_t *order, int64_t count, const dl_stream *stream) {
-    uint32_t words[4];
-    for (int64_t done = 0, i = count - 1; i > 0; i--, done++) {
-        if (done % 2 == 0)
-            dl_stream_words(stream, (uint64_t)done / 2, words);
-        const uint32_t *half = words + 2 * (done % 2);
-        int64_t j = scale_draw((uint64_t)half[1] << 32 | half[0], i + 1);
-        int64_t swap = order[i];
-        order[i] = order[j];
-        order[j] = swap;
-    }
-}
-
 dl_tensor *dl_shuffled_order(dl_context *context, int64_t count, uint64_t seed, int64_t epoch) {
     if (count < 0) {
         dl_fail(DL_INVALID, "shuffled_order: argument 'count' must be a whole number of at least 0 (got %" PRId64 ")",
@@ -37,11 +18,8 @@ dl_tensor *dl_shuffled_order(dl_context *context, int64_t count, uint64_t seed, 
     dl_tensor *tensor = dl_tensor_new(context, DL_INT64, 1, &count);
     if (!tensor)
         return NULL;
-    int64_t *order = dl_tensor_data(tensor);
-    for (int64_t i = 0; i < count; i++)
-        order[i] = i + 1;
     dl_stream stream = {.seed = seed, .stream = shuffle_streams | (uint64_t)epoch};
-    shuffle(order, count, &stream);
+    dl_permutation(&stream, 0, count, dl_tensor_data(tensor));
     return dl_scope_add(context, tensor);
 }
 

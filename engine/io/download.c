@@ -107,18 +107,31 @@ static dl_status make_folders(const download *of) {
     return status;
 }
 
+/* False if the file that was opened at the path has another name by now, or none. */
+static bool is_file_of(int fd, const char *path) {
+    struct stat opened, named;
+    return fstat(fd, &opened) == 0 && stat(path, &named) == 0 && opened.st_dev == named.st_dev &&
+           opened.st_ino == named.st_ino;
+}
+
+/* Opens PATH.part and locks it. Another process may finish, and rename or remove the file, between the two: what is
+ * locked then is its PATH, so the opening begins again. */
 static dl_status open_part(download *of) {
     size_t size = strlen(of->path) + sizeof ".part";
     of->part = dl_alloc(of->context, size);
     if (!of->part)
         return DL_MEMORY;
     snprintf(of->part, size, "%s.part", of->path);
-    of->fd = open(of->part, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (of->fd < 0)
-        return fail_disk(of, errno);
-    if (flock(of->fd, LOCK_EX | LOCK_NB) != 0)
-        return dl_fail(DL_STATE, "'%s' is being fetched by another process; wait for it", of->path);
-    return DL_OK;
+    for (;;) {
+        of->fd = open(of->part, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (of->fd < 0)
+            return fail_disk(of, errno);
+        if (flock(of->fd, LOCK_EX | LOCK_NB) != 0)
+            return dl_fail(DL_STATE, "'%s' is being fetched by another process; wait for it", of->path);
+        if (is_file_of(of->fd, of->part))
+            return DL_OK;
+        close(of->fd);
+    }
 }
 
 /* 206 continues what is there; another good answer begins anew. */

@@ -123,7 +123,6 @@ dl_status dl_layer_add_child(dl_layer *layer, dl_layer *child) {
 }
 
 typedef struct walk_state {
-    const dl_layer *root;
     uint64_t number;
     dl_layer_visitor visit;
     void *argument;
@@ -131,12 +130,11 @@ typedef struct walk_state {
 } walk_state;
 
 static dl_status walk_below(walk_state *walk, dl_layer *layer, size_t length) {
-    layer->walker = walk->root;
-    layer->walks = walk->number;
+    layer->walk = walk->number;
     DL_TRY(walk->visit(walk->argument, layer, walk->path));
     for (int i = 0; i < layer->child_count; i++) {
         dl_layer *child = layer->children[i];
-        if (child->walker == walk->root && child->walks == walk->number)
+        if (child->walk == walk->number)
             continue;
         int added = snprintf(walk->path + length, sizeof walk->path - length, "%s/", child->name);
         if (added < 0 || (size_t)added >= sizeof walk->path - length)
@@ -149,7 +147,7 @@ static dl_status walk_below(walk_state *walk, dl_layer *layer, size_t length) {
 }
 
 dl_status dl_layer_walk(dl_layer *root, dl_layer_visitor visit, void *argument) {
-    walk_state walk = {root, root->walker == root ? root->walks + 1 : 1, visit, argument, ""};
+    walk_state walk = {dl_next_walk(root->object.context), visit, argument, ""};
     return walk_below(&walk, root, 0);
 }
 

@@ -378,6 +378,9 @@ static dl_status expand_forward(dl_op_call *call) {
                        "a tensor of shape %s cannot be expanded to %s: sizes are compared from the last "
                        "dimension and only those of 1 repeat (-1 keeps a size)",
                        dl_shape_text(x).at, dl_sizes_text(dims, options->shape.at).at);
+    int64_t dense[DL_MAX_DIMS];
+    size_t bytes;
+    DL_TRY(dl_tensor_layout(x->dtype, dims, shape, dense, &bytes)); /* the sizes' product must not overflow later */
     call->out[0] = dl_tensor_view(x, dims, shape, strides, x->offset);
     return call->out[0] ? DL_OK : dl_last_status();
 }

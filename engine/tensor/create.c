@@ -121,20 +121,7 @@ dl_tensor *dl_randperm(dl_context *context, int64_t n) {
     dl_tensor *tensor = dl_tensor_new(context, DL_INT64, 1, &n);
     if (!tensor)
         return NULL;
-    int64_t *order = tensor->storage->data;
-    for (int64_t i = 0; i < n; i++)
-        order[i] = i + 1;
-    /* Fisher and Yates; a block of the stream for each swap, its first 64 bits scaled to the range (a bias below
-     * n / 2^64). */
     dl_stream *stream = dl_context_stream(context);
-    for (int64_t i = n - 1; i > 0; i--) {
-        uint32_t words[4];
-        dl_stream_words(stream, dl_stream_take(stream, 1), words);
-        uint64_t draw = (uint64_t)words[1] << 32 | words[0];
-        int64_t j = (int64_t)(((unsigned __int128)draw * (uint64_t)(i + 1)) >> 64);
-        int64_t swap = order[i];
-        order[i] = order[j];
-        order[j] = swap;
-    }
+    dl_permutation(stream, dl_stream_take(stream, dl_permutation_blocks(n)), n, tensor->storage->data);
     return finished(tensor, DL_OK);
 }

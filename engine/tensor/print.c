@@ -21,23 +21,35 @@ typedef struct printer {
     dl_status status;
 } printer;
 
+/* Room for `length` characters more and the zero at the end. */
+static bool grow(printer *p, size_t length) {
+    size_t capacity = 2 * p->capacity + length + 512;
+    char *larger = dl_realloc(p->tensor->context, p->text, capacity);
+    if (!larger) {
+        p->status = DL_MEMORY;
+        return false;
+    }
+    p->text = larger;
+    p->capacity = capacity;
+    return true;
+}
+
 static void append(printer *p, const char *format, ...) DL_PRINTF(2, 3);
 static void append(printer *p, const char *format, ...) {
     if (p->status != DL_OK)
         return;
-    if (p->capacity - p->used < 2 * ELEMENT_TEXT) {
-        char *larger = dl_realloc(p->tensor->context, p->text, 2 * p->capacity + 512);
-        if (!larger) {
-            p->status = DL_MEMORY;
-            return;
-        }
-        p->text = larger;
-        p->capacity = 2 * p->capacity + 512;
-    }
     va_list arguments;
     va_start(arguments, format);
-    p->used += (size_t)vsnprintf(p->text + p->used, p->capacity - p->used, format, arguments);
+    size_t room = p->capacity - p->used;
+    size_t length = (size_t)vsnprintf(p->text ? p->text + p->used : NULL, room, format, arguments);
     va_end(arguments);
+    if (length >= room && grow(p, length)) {
+        va_start(arguments, format);
+        vsnprintf(p->text + p->used, p->capacity - p->used, format, arguments);
+        va_end(arguments);
+    }
+    if (p->status == DL_OK)
+        p->used += length;
 }
 
 static void format_element(const printer *p, int64_t offset, char text[ELEMENT_TEXT]) {

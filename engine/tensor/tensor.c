@@ -61,8 +61,7 @@ static void handle_free(dl_tensor *tensor) {
     dl_context_release(context);
 }
 
-/* Checks a shape and works out the strides and bytes of a row-major tensor. */
-static dl_status layout(dl_dtype dtype, int dims, const int64_t *shape, int64_t *strides, size_t *bytes) {
+dl_status dl_tensor_layout(dl_dtype dtype, int dims, const int64_t *shape, int64_t *strides, size_t *bytes) {
     if (dims < 0 || dims > DL_MAX_DIMS)
         return dl_fail(DL_SHAPE, "a tensor has at most %d dimensions (got %d)", DL_MAX_DIMS, dims);
     for (int i = 0; i < dims; i++)
@@ -80,7 +79,7 @@ static dl_status layout(dl_dtype dtype, int dims, const int64_t *shape, int64_t 
 dl_tensor *dl_tensor_new(dl_context *context, dl_dtype dtype, int dims, const int64_t *shape) {
     int64_t strides[DL_MAX_DIMS];
     size_t bytes;
-    if (layout(dtype, dims, shape, strides, &bytes) != DL_OK)
+    if (dl_tensor_layout(dtype, dims, shape, strides, &bytes) != DL_OK)
         return NULL;
     dl_tensor *tensor = handle_create(context, dtype, dims, shape);
     if (!tensor)
@@ -102,7 +101,7 @@ dl_tensor *dl_from_host(dl_context *context, dl_dtype dtype, int dims, const int
                         void (*release)(void *user), void *user) {
     int64_t strides[DL_MAX_DIMS];
     size_t bytes;
-    if (layout(dtype, dims, shape, strides, &bytes) != DL_OK)
+    if (dl_tensor_layout(dtype, dims, shape, strides, &bytes) != DL_OK)
         return NULL;
     dl_tensor *tensor = handle_create(context, dtype, dims, shape);
     dl_storage *storage = tensor ? dl_alloc_zeroed(context, sizeof *storage) : NULL;
@@ -212,37 +211,15 @@ void dl_tensor_bump(dl_tensor *tensor) {
 
 /* ---- scopes ---------------------------------------------------------------------------------------------------- */
 
-typedef struct scope_list {
-    dl_tensor **items;
-    size_t count, capacity;
-    int depth; /* open scopes */
-} scope_list;
-
-static void scopes_free(void *value) {
-    scope_list *list = value;
-    dl_free(list->items);
-    dl_free(list);
-}
-
-/* NULL only without memory. */
-static scope_list *scopes_of(dl_context *context) {
-    void **slot = dl_context_slot(context, DL_SLOT_SCOPES, scopes_free);
-    if (!*slot)
-        *slot = dl_alloc_zeroed(context, sizeof(scope_list));
-    return *slot;
-}
-
 size_t dl_scope_begin(dl_context *context) {
-    scope_list *list = scopes_of(context);
-    if (!list) /* without a scope the tensors inside belong to the caller, who sees the failure at the next call */
-        return SIZE_MAX;
+    dl_scope_list *list = dl_context_scopes(context);
     list->depth++;
     return list->count;
 }
 
 dl_tensor *dl_scope_add(dl_context *context, dl_tensor *tensor) {
-    scope_list *list = *dl_context_slot(context, DL_SLOT_SCOPES, scopes_free);
-    if (!tensor || !list || list->depth == 0)
+    dl_scope_list *list = dl_context_scopes(context);
+    if (!tensor || list->depth == 0)
         return tensor;
     if (list->count == list->capacity) {
         size_t capacity = list->capacity > 0 ? 2 * list->capacity : 64;
@@ -259,9 +236,7 @@ dl_tensor *dl_scope_add(dl_context *context, dl_tensor *tensor) {
 }
 
 dl_tensor *dl_scope_end(dl_context *context, size_t mark, dl_tensor *keep) {
-    scope_list *list = *dl_context_slot(context, DL_SLOT_SCOPES, scopes_free);
-    if (mark == SIZE_MAX || !list)
-        return keep;
+    dl_scope_list *list = dl_context_scopes(context);
     if (keep)
         dl_retain(keep);
     while (list->count > mark)

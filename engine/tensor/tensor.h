@@ -74,6 +74,8 @@ dl_tensor *dl_tensor_sum(dl_tensor *tensor, const bool *reduced);
 bool dl_tensor_is_finite(const dl_tensor *tensor);
 bool dl_shape_equal(int dims_a, const int64_t *a, int dims_b, const int64_t *b);
 bool dl_tensor_same_shape(const dl_tensor *a, const dl_tensor *b);
+/* Checks a shape; the strides and the bytes of a row-major tensor of it. DL_SHAPE if it is larger than any memory. */
+dl_status dl_tensor_layout(dl_dtype dtype, int dims, const int64_t *shape, int64_t *strides, size_t *bytes);
 /* Row-major strides; returns the number of elements, or -1 if it overflows. */
 int64_t dl_shape_strides(int dims, const int64_t *shape, int64_t *strides);
 /* The common shape of a and b; DL_SHAPE with both shapes in the message if there is none. */

@@ -138,8 +138,8 @@ static void free_slot(void *value) {
 static void test_slots_and_count(void) {
     dl_context *context;
     REQUIRE(dl_context_create(NULL, &context) == DL_OK);
-    *dl_context_slot(context, DL_SLOT_SCOPES, free_slot) = &freed_slots;
-    CHECK(*dl_context_slot(context, DL_SLOT_SCOPES, free_slot) == &freed_slots);
+    *dl_context_slot(context, DL_SLOT_CUSTOM, free_slot) = &freed_slots;
+    CHECK(*dl_context_slot(context, DL_SLOT_CUSTOM, free_slot) == &freed_slots);
     dl_context_retain(context);
     dl_context_release(context);
     CHECK_EQ_INT(freed_slots, 0);

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "dlua/io.h"
 #include "files.h"
@@ -285,6 +286,28 @@ static void test_no_server(void) {
     end();
 }
 
+/* Stands before the C library's: another process finishes its download between our opening and our locking. */
+static atomic_bool part_goes;
+int flock(int fd, int operation) {
+    if (atomic_exchange(&part_goes, false))
+        rename(files_path("got.part"), files_path("taken"));
+    return (int)syscall(SYS_flock, fd, operation);
+}
+
+static void test_part_renamed_before_the_lock(void) {
+    begin();
+    files_write(files_path("got.part"), content, 1000);
+    atomic_store(&part_goes, true);
+    CHECK_EQ_INT(fetch("file", sha256), DL_OK);
+    CHECK(!atomic_load(&part_goes));
+    check_got();
+    long length;
+    char *taken = files_read(files_path("taken"), &length);
+    CHECK_EQ_INT(length, 1000);
+    free(taken);
+    end();
+}
+
 static void test_another_process(void) {
     begin();
     int fd = open(files_path("got.part"), O_RDWR | O_CREAT, 0600);
@@ -335,4 +358,5 @@ CHECK_MAIN(CHECK_TEST(test_whole), CHECK_TEST(test_folders_are_made), CHECK_TEST
            CHECK_TEST(test_cut_off_and_continued), CHECK_TEST(test_server_without_ranges),
            CHECK_TEST(test_foreign_part), CHECK_TEST(test_complete_part), CHECK_TEST(test_wrong_bytes),
            CHECK_TEST(test_refused), CHECK_TEST(test_no_server), CHECK_TEST(test_another_process),
+           CHECK_TEST(test_part_renamed_before_the_lock),
            CHECK_TEST(test_progress_and_cancel))

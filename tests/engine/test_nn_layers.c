@@ -476,6 +476,23 @@ static void test_accuracy_is_chosen_by_the_shapes(void) {
     dl_context_release(context);
 }
 
+/* A root at the address of one that is gone: what the old one's walk left on a shared layer must not hide it. */
+static void test_a_walk_is_told_from_earlier_ones(void) {
+    static const char json[] = "{\"class_name\": \"Dense\", \"config\": {\"units\": 2}}";
+    dl_context *context = make_context(4, 1);
+    dl_layer *shared = layer_of(context, json);
+    dl_spec spec = {.dtype = DL_FLOAT32, .dims = 2, .shape = {DL_NONE, 3}};
+    REQUIRE(shared && dl_layer_build(shared, &spec, 1) == DL_OK);
+    for (int i = 0; i < 3; i++) { /* the heap gives each root the block of the one before, but not under ASan */
+        dl_layer *root = layer_of(context, json);
+        REQUIRE(root && dl_layer_add_child(root, shared) == DL_OK);
+        CHECK_EQ_INT(dl_layer_count_params(root, false), 8);
+        release_layer(root);
+    }
+    release_layer(shared);
+    dl_context_release(context);
+}
+
 /* ---- initializers ------------------------------------------------------------------------------------------------ */
 
 static void test_a_seed_makes_the_same_weights(void) {
@@ -505,4 +522,5 @@ CHECK_MAIN(CHECK_TEST(test_dropout_keeps_the_mean_and_moves_its_stream), CHECK_T
            CHECK_TEST(test_a_layer_alone_is_trained),
            CHECK_TEST(test_penalties_are_in_the_loss), CHECK_TEST(test_losses_use_the_logits_behind_an_activation),
            CHECK_TEST(test_mistakes_in_a_step_are_named), CHECK_TEST(test_paths_in_errors),
-           CHECK_TEST(test_accuracy_is_chosen_by_the_shapes), CHECK_TEST(test_a_seed_makes_the_same_weights))
+           CHECK_TEST(test_accuracy_is_chosen_by_the_shapes), CHECK_TEST(test_a_walk_is_told_from_earlier_ones),
+           CHECK_TEST(test_a_seed_makes_the_same_weights))

@@ -108,6 +108,11 @@ describe("a tensor", function()
     assert.matches("expand", message_of(function() dlua.zeros(1):expand(5):copy_(dlua.ones(5)) end))
   end)
 
+  it("is not expanded past what any memory holds", function()
+    assert.matches("expand: a tensor of shape {4294967296, 4294967296} is larger than any memory",
+      message_of(function() dlua.zeros(1, 1):expand(2 ^ 32, 2 ^ 32) end), 1, true)
+  end)
+
   it("has operations under their other names", function()
     assert.same({ 1, 2 }, dlua.concat({ dlua.tensor { 1 }, dlua.tensor { 2 } }, 1):totable())
   end)

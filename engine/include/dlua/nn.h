@@ -112,8 +112,7 @@ struct dl_layer {
     dl_layer **children; /* counted */
     dl_stream initial;   /* first values of the weights */
     dl_stream stream;    /* draws of its calls (DL_LAYER_RANDOM); a step that fails puts it back */
-    const dl_layer *walker; /* of the last walk that came by: a layer in several places is seen once */
-    uint64_t walks;
+    uint64_t walk;       /* number of the last walk that came by: a layer in several places is seen once */
     void *state;         /* of the definition */
     struct dl_trainer *trainer; /* after dl_model_compile */
 };
