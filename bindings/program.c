@@ -69,7 +69,8 @@ static const char usage[] =
     "  --help       show this text\n"
     "  --version    show version information\n"
     "Without a script, on a terminal, a session begins.\n"
-    "Environment: LUA_INIT, LUA_PATH, LUA_CPATH (and with _5_4) as for lua; DLUA_NUM_THREADS, DLUA_ISA, DLUA_DATA.\n";
+    "Environment: LUA_INIT, LUA_PATH, LUA_CPATH (and with _5_4) as for lua; DLUA_NUM_THREADS, DLUA_ISA,\n"
+    "DLUA_DATA (folder of data sets), DLUA_DATASETS_URL (mirror to download them from).\n";
 
 /* ---- calls ----------------------------------------------------------------------------------------------------- */
 

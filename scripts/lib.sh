@@ -25,8 +25,8 @@ packages_to_test=(
 )
 packages_to_test_long=(
   valgrind
-  clang-14 libclang-rt-14-dev libomp-14-dev # ThreadSanitizer, libFuzzer
-  python3 python3-venv                      # the peers from PyPI
+  clang-14 libclang-rt-14-dev  # ThreadSanitizer, libFuzzer
+  python3 python3-venv         # the peers from PyPI
 )
 
 # say TEXT: a message to the person.

@@ -19,7 +19,11 @@ local function define(definition)
   definition.__index = definition
   callbacks[definition.name] = setmetatable(definition, {
     __call = function(class, arguments)
-      return setmetatable({ options = check(arguments or {}) }, class)
+      local callback = setmetatable({ options = check(arguments or {}) }, class)
+      if class.add_events then -- those that depend on the options: `fit` does no work for events that nobody hears
+        class.add_events(callback)
+      end
+      return callback
     end,
     __name = "dlua.Callback",
   })
@@ -197,10 +201,12 @@ define {
   on_epoch_begin = function(self, epoch)
     self.epoch = epoch
   end,
-  on_train_batch_end = function(self, _, logs)
-    if self.options.save_freq == "epoch" then
-      return
+  add_events = function(self)
+    if self.options.save_freq ~= "epoch" then
+      self.on_train_batch_end = self.count_batch
     end
+  end,
+  count_batch = function(self, _, logs)
     self.batches = self.batches + 1
     if self.batches % self.options.save_freq == 0 then
       self:save(self.epoch, logs)
@@ -370,15 +376,17 @@ do
     name = "LambdaCallback",
     help = "A callback made of functions, each called without the callback: on_epoch_end = function(epoch, logs).",
     fields = {},
+    add_events = function(self)
+      for _, event in ipairs(lambda_events) do
+        local called = self.options[event]
+        self[event] = called and function(_, ...)
+          called(...)
+        end
+      end
+    end,
   }
   for index, event in ipairs(lambda_events) do
     lambda.fields[index] = { name = event, kind = "function", none = true, help = "called at this event" }
-    lambda[event] = function(self, ...)
-      local called = self.options[event]
-      if called then
-        called(...)
-      end
-    end
   end
   define(lambda)
 end

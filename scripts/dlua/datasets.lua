@@ -2,7 +2,8 @@
 -- {N, height, width}), `y` (labels 1..K, int64) and `classes` (the names of the labels, in their order).
 --
 -- A set's files are looked for in the folder `path`, in $DLUA_DATA, in the user's cache and where Debian's packages put
--- them; then they are downloaded into the cache and checked against the publisher's checksum.
+-- them; then they are downloaded into the cache and checked against the publisher's checksum. $DLUA_DATASETS_URL names
+-- a mirror to download from in the publisher's place: it has FOLDER/FILE.gz, as the cache has.
 local dlua = require "dlua"
 
 local datasets = dlua.strict_table("dlua.datasets")

@@ -173,11 +173,9 @@ local function train_epoch(run, epoch)
   end
   model:reset_metrics()
   for step = 1, run.steps do
-    if run.batch_callbacks then
-      tell(callbacks, "on_train_batch_begin", step, {})
-    end
+    tell(callbacks, "on_train_batch_begin", step, {})
     train_step(run, step)
-    if run.batch_callbacks then
+    if run.wants_batch_logs then
       tell(callbacks, "on_train_batch_end", step, by_name(model:logs()))
     end
     progress:step(step, logs_now)
@@ -196,9 +194,9 @@ local function train_epoch(run, epoch)
   return list
 end
 
-local function has_batch_method(callbacks)
+local function wants_batch_logs(callbacks)
   for _, callback in ipairs(callbacks) do
-    if callback.on_train_batch_begin or callback.on_train_batch_end then
+    if callback.on_train_batch_end then
       return true
     end
   end
@@ -255,7 +253,7 @@ local function prepare(model, options)
     steps = steps,
     shuffle = options.shuffle,
     callbacks = callbacks,
-    batch_callbacks = has_batch_method(callbacks),
+    wants_batch_logs = wants_batch_logs(callbacks),
     progress = Progress.new(steps, options.verbose),
   }
 end

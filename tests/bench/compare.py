@@ -64,10 +64,14 @@ def check(parser, options):
 def python_of(folder):
     """The Python of the peers' environment, which is made if it is not there."""
     python = folder / "bin/python"
-    if not python.exists():
+    half_made = folder / "half-made"  # there from the first moment to the last, so that a failed pip is seen next time
+    if not python.exists() or half_made.exists():
         print(f"making {folder} (PyTorch, TensorFlow and Keras)", file=sys.stderr)
+        folder.mkdir(parents=True, exist_ok=True)
+        half_made.touch()
         venv.create(folder, with_pip=True)
         subprocess.run([python, "-m", "pip", "install", "-q", "-r", HERE / "requirements.txt"], check=True)
+        half_made.unlink()
     return str(python)
 
 

@@ -24,6 +24,9 @@ end
 local lua_headers = { ["lua.h"] = true, ["lauxlib.h"] = true, ["lualib.h"] = true, ["luaconf.h"] = true,
   ["lua.hpp"] = true }
 
+-- What only a kernel or an operation calls.
+local kernel_work = { dl_parallel = true, dl_parallel_commit = true, dl_threads_for = true, dl_kernel = true }
+
 local breaches = 0
 
 local function report(path, line_number, ...)
@@ -134,10 +137,10 @@ local function check_bindings_file(path)
   local line_number = 0
   for line in lines_of(without_comments(read_file(path))) do
     line_number = line_number + 1
-    if line:find("cblas_", 1, true) then
-      report(path, line_number, "the bindings do no arithmetic, but call BLAS")
-    elseif line:match("^%s*#%s*pragma%s+omp") then
-      report(path, line_number, "the bindings do no arithmetic, but open a parallel region")
+    for word in line:gmatch("[%a_][%w_]*") do
+      if kernel_work[word] then
+        report(path, line_number, "the bindings do no arithmetic, but use %s; an operation of the engine does it", word)
+      end
     end
   end
 end

@@ -239,6 +239,16 @@ describe("Callbacks", function()
     assert.is_number(epochs[2])
   end)
 
+  it("hear the end of a batch only where they need it", function()
+    local function hears(callback)
+      return callback.on_train_batch_end ~= nil
+    end
+    assert.is_false(hears(callbacks.ModelCheckpoint { "m.safetensors" }))
+    assert.is_true(hears(callbacks.ModelCheckpoint { "m.safetensors", save_freq = 2 }))
+    assert.is_false(hears(callbacks.LambdaCallback { on_epoch_end = print }))
+    assert.is_true(hears(callbacks.LambdaCallback { on_train_batch_end = print }))
+  end)
+
   it("check their arguments", function()
     local function refused(arguments)
       return support.message_of(function()
