@@ -38,16 +38,41 @@ static int model_save_weights(lua_State *L) {
     return 0;
 }
 
-/* model:load_weights(path, {by_name = true}) */
+/* The flags by name in the table of options at index 3, which may be missing. */
+static void read_flags(lua_State *L, const char *function, const char *const *names, bool *flags, int count) {
+    char text[160];
+    if (lua_isnoneornil(L, 3))
+        return;
+    if (lua_type(L, 3) != LUA_TTABLE)
+        dlua_raise(L, "%s: the options are a table, {%s = true}, got %s", function, names[0],
+                   dlua_describe(L, 3, text, sizeof text));
+    lua_pushnil(L);
+    while (lua_next(L, 3)) {
+        int k = 0;
+        while (k < count && !(lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), names[k]) == 0))
+            k++;
+        if (k == count)
+            dlua_raise(L, "%s: unknown option '%s'; it takes by_name and skip_mismatch", function,
+                       luaL_tolstring(L, -2, NULL));
+        if (!lua_isboolean(L, -1))
+            dlua_raise(L, "%s: %s must be true or false, got %s", function, names[k],
+                       dlua_describe(L, -1, text, sizeof text));
+        flags[k] = lua_toboolean(L, -1);
+        lua_pop(L, 1);
+    }
+}
+
+/* model:load_weights(path, {by_name = true, skip_mismatch = true}) */
 static int model_load_weights(lua_State *L) {
+    static const char *const names[] = {"by_name", "skip_mismatch"};
+    bool flags[] = {false, false};
     dl_model *model = dlua_check_model(L, "load_weights");
     const char *path = check_path(L, 2, "load_weights");
-    bool by_name = false;
-    if (lua_type(L, 3) == LUA_TTABLE) {
-        lua_getfield(L, 3, "by_name");
-        by_name = lua_toboolean(L, -1);
-    }
-    dlua_check(L, dl_model_load_weights(model, path, by_name));
+    read_flags(L, "load_weights", names, flags, 2);
+    dl_status status = dl_model_load_weights(model, path, flags[0], flags[1]);
+    if (status != DL_OK)
+        dl_fail_prefix("load_weights");
+    dlua_check(L, status);
     return 0;
 }
 

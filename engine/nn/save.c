@@ -6,6 +6,7 @@
  *      inputs         [{dtype, shape}]: what the model was built for
  *      compile        {optimizer, losses, loss_weights, metrics}
  *      training       {iterations, learning_rate, streams}
+ *      weights        the paths of the weights in the order of layers, which the format's own sorting loses
  *      extra          what the host keeps with it
  *
  * Always true: loading changes a model only after everything was checked, and nothing of a file is run. */
@@ -89,6 +90,7 @@ typedef struct writer {
     dl_bundle *bundle;
     dl_optimizer *optimizer; /* NULL: weights alone */
     dl_value *streams;
+    dl_value names; /* the list of the weights' paths */
 } writer;
 
 static dl_status put_tensor(writer *w, path_text name, dl_tensor *tensor) {
@@ -99,7 +101,10 @@ static dl_status put_tensor(writer *w, path_text name, dl_tensor *tensor) {
 
 static dl_status put_weight(writer *w, const char *path, const dl_weight *weight) {
     const char *slot_name;
+    dl_value name;
     DL_TRY(put_tensor(w, join("", path, weight->name, NULL), weight->value));
+    DL_TRY(dl_value_string(w->context, join("", path, weight->name, NULL).at, &name));
+    DL_TRY(dl_value_append(w->context, &w->names, &name));
     if (!w->optimizer || !weight->trainable)
         return DL_OK;
     for (int i = 0;; i++) {
@@ -131,6 +136,13 @@ static dl_status put_layer(void *argument, dl_layer *layer, const char *path) {
     if (w->streams && (dl_layer_definition(layer)->flags & DL_LAYER_RANDOM))
         return put_stream(w, path, layer);
     return DL_OK;
+}
+
+/* The weights, and the list of their names. */
+static dl_status put_weights(writer *w, dl_model *model) {
+    w->names = dl_value_list();
+    dl_status status = dl_layer_walk(model, put_layer, w);
+    return put_text(w->bundle, w->context, status, "weights", &w->names);
 }
 
 static dl_status put_inputs(writer *w, dl_model *model) {
@@ -221,7 +233,7 @@ static dl_status put_model(writer *w, dl_model *model, const dl_value *extra) {
     w->streams = &streams;
     dl_status status = put_header(w, model, extra);
     if (status == DL_OK)
-        status = dl_layer_walk(model, put_layer, w);
+        status = put_weights(w, model);
     if (status == DL_OK && model->trainer)
         status = put_compile(w, model->trainer);
     if (status == DL_OK)
@@ -243,7 +255,7 @@ dl_status dl_model_save(dl_model *model, const char *path, const dl_value *extra
 dl_status dl_model_save_weights(dl_model *model, const char *path) {
     writer w = {.context = model->object.context};
     DL_TRY(dl_bundle_create(w.context, &w.bundle));
-    dl_status status = dl_layer_walk(model, put_layer, &w);
+    dl_status status = put_weights(&w, model);
     if (status == DL_OK)
         status = dl_save_safetensors(w.bundle, path);
     dl_bundle_free(w.bundle);
@@ -252,35 +264,54 @@ dl_status dl_model_save_weights(dl_model *model, const char *path) {
 
 /* ---- reading weights --------------------------------------------------------------------------------------------- */
 
+/* Which tensor of the file a weight takes: the one of its own path; or, with `order`, the one whose path lies at the
+ * weight's place in that list. */
 typedef struct reader {
     dl_context *context;
     const dl_bundle *bundle;
-    bool by_name;
-    bool writes;             /* the second pass, after all was checked */
+    const dl_value *order; /* NULL: by their paths */
+    bool by_name;          /* weights that the file has not are left as they are */
+    bool skip_mismatch;    /* so are those of another shape */
+    bool writes;           /* the second pass, after all was checked */
     dl_optimizer *optimizer; /* of the model; NULL: weights alone */
+    int64_t place;           /* of the next weight in `order` */
     int64_t found;           /* weights of the model that the file has */
 } reader;
 
-/* Says in `same` whether the file's tensor fits; with by_name one that does not is left alone. */
-static dl_status check_tensor(const reader *r, const char *name, const dl_tensor *want, const dl_tensor *got,
-                              bool *same) {
+/* Says in `same` whether the file's tensor `from` fits the weight `name`, or one that does not is left alone. */
+static dl_status check_tensor(const reader *r, const char *name, const char *from, const dl_tensor *want,
+                              const dl_tensor *got, bool *same) {
     *same = got && dl_dtype_is_float(dl_tensor_dtype(got)) && dl_tensor_same_shape(want, got);
-    if (*same || r->by_name)
+    if (*same || (got ? r->skip_mismatch : r->by_name))
         return DL_OK;
     if (!got)
-        return dl_fail(DL_NOT_FOUND, "the file has no tensor '%s'; load_weights with by_name = true skips it", name);
-    return dl_fail(DL_SHAPE, "tensor '%s' must be %s, and is %s %s", name, dl_tensor_text(want).at,
-                   dl_dtype_name(dl_tensor_dtype(got)), dl_tensor_text(got).at);
+        return dl_fail(DL_NOT_FOUND, "the file has no tensor '%s'; load_weights with by_name = true skips it", from);
+    return dl_fail(DL_SHAPE, "'%s' must be %s, and '%s' of the file is %s %s; skip_mismatch = true leaves it as it is",
+                   name, dl_tensor_text(want).at, from, dl_dtype_name(dl_tensor_dtype(got)), dl_tensor_text(got).at);
 }
 
-static dl_status read_tensor(reader *r, path_text name, dl_tensor *to) {
-    const dl_tensor *from = dl_bundle_get(r->bundle, name.at);
+static dl_status read_tensor(reader *r, path_text name, const char *from_name, dl_tensor *to) {
+    const dl_tensor *from = dl_bundle_get(r->bundle, from_name);
     bool same;
-    DL_TRY(check_tensor(r, name.at, to, from, &same));
-    if (!same)
-        return DL_OK;
-    r->found++;
-    return r->writes ? dl_tensor_copy(to, from) : DL_OK;
+    DL_TRY(check_tensor(r, name.at, from_name, to, from, &same));
+    r->found += from != NULL;
+    return same && r->writes ? dl_tensor_copy(to, from) : DL_OK;
+}
+
+/* The weight's own name, "kernel", in its path. */
+static const char *last_part(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static dl_status read_weight(reader *r, path_text name, dl_tensor *to) {
+    if (!r->order)
+        return read_tensor(r, name, name.at, to);
+    const char *from = r->order->as.list.items[r->place++].as.string;
+    if (strcmp(last_part(from), last_part(name.at)) != 0 && !r->skip_mismatch)
+        return dl_fail(DL_INVALID, "weight %lld is '%s', but '%s' in the file: the layers are not the same ones; "
+                       "by_name = true loads those with equal names", (long long)r->place, name.at, from);
+    return read_tensor(r, name, from, to);
 }
 
 static dl_status read_layer(void *argument, dl_layer *layer, const char *path) {
@@ -288,15 +319,16 @@ static dl_status read_layer(void *argument, dl_layer *layer, const char *path) {
     for (int i = 0; i < layer->weight_count; i++) {
         const dl_weight *weight = &layer->weights[i];
         const char *slot_name;
-        DL_TRY(read_tensor(r, join("", path, weight->name, NULL), weight->value));
+        DL_TRY(read_weight(r, join("", path, weight->name, NULL), weight->value));
         for (int k = 0; r->optimizer && weight->trainable; k++) {
             dl_clear_error();
             dl_tensor *slot = dl_optimizer_slot(r->optimizer, weight->value, k, &slot_name);
             if (!slot_name)
                 break;
             DL_TRY(dl_last_status());
+            path_text name = join(OPTIMIZER, path, weight->name, slot_name);
             if (slot)
-                DL_TRY(read_tensor(r, join(OPTIMIZER, path, weight->name, slot_name), slot));
+                DL_TRY(read_tensor(r, name, name.at, slot));
         }
     }
     return DL_OK;
@@ -322,19 +354,57 @@ static dl_status read_weights(reader *r, dl_model *model) {
     if (!r->by_name)
         DL_TRY(check_all_taken(r));
     else if (r->found == 0)
-        return dl_fail(DL_NOT_FOUND, "the file has no weight with the name and shape of one of %s's", model->name);
+        return dl_fail(DL_NOT_FOUND, "the file has no weight with the name of one of %s's", model->name);
     r->writes = true;
+    r->place = 0;
     return dl_layer_walk(model, read_layer, r);
 }
 
-dl_status dl_model_load_weights(dl_model *model, const char *path, bool by_name) {
+static dl_status count_weights(void *argument, dl_layer *layer, const char *path) {
+    (void)path;
+    *(int64_t *)argument += layer->weight_count;
+    return DL_OK;
+}
+
+/* Checks the list of the file's weights, for a model that takes them in that order. */
+static dl_status check_order(const dl_value *order, dl_model *model) {
+    int64_t count = 0;
+    if (order->kind != DL_VALUE_LIST)
+        return dl_fail(DL_FORMAT, "the metadata 'weights' must be a list of names");
+    for (int64_t k = 0; k < order->as.list.count; k++)
+        if (order->as.list.items[k].kind != DL_VALUE_STRING)
+            return dl_fail(DL_FORMAT, "the metadata 'weights' must be a list of names");
+    DL_TRY(dl_layer_walk(model, count_weights, &count));
+    if (count == order->as.list.count)
+        return DL_OK;
+    return dl_fail(DL_INVALID, "the file has %lld weights and the model %lld: another model was saved; by_name = true "
+                   "loads those with equal names", (long long)order->as.list.count, (long long)count);
+}
+
+/* A file that another program wrote has no order of layers: there the names decide. */
+static dl_status read_in_order(reader *r, dl_model *model) {
+    dl_value order;
+    DL_TRY(get_text(r->bundle, r->context, "weights", &order));
+    dl_status status = DL_OK;
+    if (order.kind != DL_VALUE_NONE && !r->by_name) {
+        status = check_order(&order, model);
+        r->order = &order;
+    }
+    if (status == DL_OK)
+        status = read_weights(r, model);
+    dl_value_clear(&order);
+    r->order = NULL;
+    return status;
+}
+
+dl_status dl_model_load_weights(dl_model *model, const char *path, bool by_name, bool skip_mismatch) {
     dl_context *context = model->object.context;
     dl_bundle *bundle;
     if (!model->built)
         return dl_fail(DL_STATE, "%s has no weights yet: build it first (input_shape, or one call)", model->name);
     DL_TRY(dl_load_safetensors(context, path, &bundle));
-    reader r = {.context = context, .bundle = bundle, .by_name = by_name};
-    dl_status status = read_weights(&r, model);
+    reader r = {.context = context, .bundle = bundle, .by_name = by_name, .skip_mismatch = skip_mismatch};
+    dl_status status = read_in_order(&r, model);
     dl_bundle_free(bundle);
     return status == DL_OK ? DL_OK : dl_fail_prefix("'%s'", path);
 }

@@ -96,15 +96,58 @@ describe("a model", function()
     end)
   end)
 
-  it("exchanges weights alone with a model of the same shapes", function()
+  local function two_layers(units, options)
+    options = options or {}
+    return dlua.Sequential {
+      layers.Dense { 3, input_shape = { 3 }, name = options.first },
+      layers.BatchNormalization {},
+      layers.Dense { units, name = options.second },
+    }
+  end
+
+  it("exchanges weights with a model of the same layers, by their order", function()
     with_file(".safetensors", function(name)
-      local function make()
-        return dlua.Sequential { layers.Dense { 2, input_shape = { 3 }, name = "first" } }
-      end
-      local a, b = make(), make()
+      local a, b = two_layers(2), two_layers(2)
+      assert.not_equal(a.layers[1].name, b.layers[1].name)
+      dlua.no_grad(function() a.layers[2].beta:fill_(3) end)
       a:save_weights(name)
       b:load_weights(name)
+      assert.is_true(require("support").same_weights(a, b))
+      a:save(name)
+      dlua.no_grad(function() b.weights[1]:fill_(0) end)
+      b:load_weights(name)
+      assert.is_true(require("support").same_weights(a, b))
+    end)
+  end)
+
+  it("refuses the weights of other layers and names both shapes", function()
+    with_file(".safetensors", function(name)
+      local a = two_layers(2, { first = "first", second = "second" })
+      a:save_weights(name)
+      local wide = two_layers(4, { second = "wide" })
+      local before = wide.weights[1]:totable()
+      assert.matches("'wide/kernel' must be {3, 4}, and 'second/kernel' of the file is float32 {3, 2}",
+        message_of(function() wide:load_weights(name) end), 1, true)
+      assert.same(before, wide.weights[1]:totable())
+      local short = dlua.Sequential { layers.Dense { 3, input_shape = { 3 } } }
+      assert.matches("the file has 8 weights and the model 2", message_of(function() short:load_weights(name) end))
+      assert.matches("unknown option 'byname'",
+        message_of(function() wide:load_weights(name, { byname = true }) end))
+      wide:load_weights(name, { skip_mismatch = true })
+      assert.same(a.weights[1]:totable(), wide.weights[1]:totable())
+    end)
+  end)
+
+  it("takes weights by name for a model with another head", function()
+    with_file(".safetensors", function(name)
+      local a = two_layers(2, { first = "first", second = "second" })
+      a:save_weights(name)
+      local b = dlua.Sequential { layers.Dense { 3, input_shape = { 3 }, name = "first" }, layers.Dense { 7 } }
+      b:load_weights(name, { by_name = true })
       assert.same(a.weights[1]:totable(), b.weights[1]:totable())
+      local c = dlua.Sequential { layers.Dense { 4, input_shape = { 3 }, name = "first" } }
+      assert.matches("'first/kernel' must be {3, 4}",
+        message_of(function() c:load_weights(name, { by_name = true }) end))
     end)
   end)
 

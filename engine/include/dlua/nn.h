@@ -364,9 +364,11 @@ DL_API dl_status dl_model_predict(dl_model *model, dl_tensor *const *x, int inpu
 DL_API dl_status dl_model_save(dl_model *model, const char *path, const dl_value *extra);
 DL_API dl_status dl_model_load(dl_context *context, const char *path, dl_model **out, dl_value *extra);
 DL_API dl_status dl_model_save_weights(dl_model *model, const char *path);
-/* Weights of the file that the model has. by_name: layers that the file lacks or whose shapes differ keep their
- * weights; else all must match. */
-DL_API dl_status dl_model_load_weights(dl_model *model, const char *path, bool by_name);
+/* The file's weights into the model's, in the order of layers and of the weights in each, whatever the layers are
+ * called; number and shapes must match. by_name: by the paths of the weights instead ("dense/kernel"), and weights that
+ * the file lacks are left as they are. skip_mismatch: so are those of another shape. A file that another program wrote
+ * has no order of layers, and goes by the paths. Nothing is changed after a failure. */
+DL_API dl_status dl_model_load_weights(dl_model *model, const char *path, bool by_name, bool skip_mismatch);
 /* The architecture as a map, and back (weights initialized anew). */
 DL_API dl_status dl_model_to_config(const dl_model *model, dl_value *out);
 DL_API dl_status dl_model_from_config(dl_context *context, const dl_value *config, dl_model **out);
