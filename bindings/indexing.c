@@ -54,16 +54,40 @@ static bool is_given(lua_State *L, int index) {
     return !lua_isnoneornil(L, index) && dlua_class_of(L, index) != DLUA_NONE;
 }
 
-/* {from, to, step} at index; each may be missing, and dlua.none leaves an end open. */
+/* The table at index must have entries 1..n and no others, so that what a misspelt variable leaves out is seen; returns
+ * n. A nil at the end leaves no trace, and is not seen. */
+static int check_entries(lua_State *L, int index, const char *what) {
+    lua_Integer count = 0, highest = 0;
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        lua_pop(L, 1);
+        if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1)
+            dlua_raise(L, "index: %s has an entry '%s'; it is a list", what, luaL_tolstring(L, -1, NULL));
+        highest = lua_tointeger(L, -1) > highest ? lua_tointeger(L, -1) : highest;
+        count++;
+    }
+    for (lua_Integer place = 1; count < highest; place++)
+        if (lua_rawgeti(L, index, place) == LUA_TNIL)
+            dlua_raise(L, "index: entry %I of %s is nil: is a variable misspelt? {} is a whole dimension, and "
+                       "dlua.none leaves an end of a range open", (LUAI_UACINT)place, what);
+        else
+            lua_pop(L, 1);
+    return (int)count;
+}
+
+/* {from, to, step} at index, or {} for all; dlua.none leaves an end open. {from} alone is what {from, typo} is too. */
 static void read_range(lua_State *L, int index, const selection *s, int dim, part *out) {
+    int count = check_entries(L, index, "a range");
     lua_rawgeti(L, index, 1);
     lua_rawgeti(L, index, 2);
     lua_rawgeti(L, index, 3);
     int first = lua_gettop(L) - 2;
     *out = (part){.kind = PART_RANGE, .first = 0, .end = dl_tensor_shape(s->tensor)[dim], .step = 1};
-    if (lua_rawlen(L, index) > 3)
-        dlua_raise(L, "index: a range is {from, to, step}, got %d entries for dimension %d", (int)lua_rawlen(L, index),
-                   dim + 1);
+    if (count == 1)
+        dlua_raise(L, "index: a range is {from, to} or {from, to, step}, got one entry for dimension %d: is a variable "
+                   "misspelt? {from, -1} goes up to the end", dim + 1);
+    if (count > 3)
+        dlua_raise(L, "index: a range is {from, to, step}, got %d entries for dimension %d", count, dim + 1);
     if (is_given(L, first))
         out->first = check_position(L, first, s, dim, true);
     if (is_given(L, first + 1))
@@ -112,17 +136,13 @@ static void read_selection(lua_State *L, selection *s) {
     }
     if (lua_type(L, 2) != LUA_TTABLE)
         dlua_raise(L, "index: a key is a number, a table, or a tensor, got %s", dlua_describe(L, 2, text, sizeof text));
-    lua_Integer count = 0;
-    lua_pushnil(L);
-    while (lua_next(L, 2)) {
-        lua_pop(L, 1);
-        count++;
-    }
+    int count = check_entries(L, 2, "the key");
+    if (count == 0)
+        dlua_raise(L, "index: the key has no entries: is a variable misspelt? t[{{}}] is the whole tensor");
     if (count > dims)
-        dlua_raise(L, "index: %d entries for a tensor of %d dimensions", (int)count, dims);
+        dlua_raise(L, "index: %d entries for a tensor of %d dimensions", count, dims);
     for (; s->count < count; s->count++) {
-        if (lua_rawgeti(L, 2, s->count + 1) == LUA_TNIL)
-            dlua_raise(L, "index: entry %d of the key is nil; write {} for the whole dimension", s->count + 1);
+        lua_rawgeti(L, 2, s->count + 1);
         read_part(L, s, s->count);
         lua_pop(L, 1);
     }

@@ -1,8 +1,9 @@
 /* operations.c: the operations of the engine's registry as functions and methods.
  *
- * An operation takes its tensors and then its options, by position, or all in one table if that has a name in it:
+ * An operation takes its tensors and then its options, by position, or all in one table if that has a name in it, or
+ * the first by position and the rest by name in a table at the end:
  *
- *      t:sum(2, true)      t:sum {dim = 2, keepdim = true}      dlua.cat({a, b}, 1)      dlua.cat {{a, b}, dim = 1}
+ *      t:sum(2, true)    t:sum {dim = 2, keepdim = true}    t:sum(2, {keepdim = true})    dlua.cat {{a, b}, dim = 1}
  *
  * Always true: between dl_scope_begin and dl_scope_end nothing raises; results have their userdata before they exist.
  */
@@ -110,6 +111,11 @@ static void reorder(operation *o) {
 
 /* ---- where an argument is -------------------------------------------------------------------------------------- */
 
+_Noreturn static void twice(call *c, int place, const char *name) {
+    dl_options_clear(&c->of->op->definition, c->options);
+    dlua_raise(c->L, "%s: '%s' is given twice: as argument %d and by its name", c->name, name, place);
+}
+
 /* Pushes argument `place` (from 1; 0: it has no place) or, of a table, that with the name; nil if it is not there. */
 static void push_argument(call *c, int place, const char *name) {
     lua_State *L = c->L;
@@ -120,12 +126,16 @@ static void push_argument(call *c, int place, const char *name) {
             lua_pushnil(L);
         return;
     }
-    if (place == 0 || lua_rawgeti(L, c->table, place) == LUA_TNIL) {
-        if (place != 0)
-            lua_pop(L, 1);
-        lua_pushstring(L, name);
-        lua_rawget(L, c->table);
-    }
+    lua_pushstring(L, name);
+    bool named = lua_rawget(L, c->table) != LUA_TNIL;
+    if (place == 0)
+        return;
+    if (lua_rawgeti(L, c->table, place) == LUA_TNIL)
+        lua_pop(L, 1);
+    else if (named)
+        twice(c, place, name);
+    else
+        lua_remove(L, -2);
 }
 
 /* Unknown names of a table, with the nearest among inputs and fields. */
@@ -150,35 +160,54 @@ static void check_names(call *c) {
     }
 }
 
-/* Finds out how the arguments came: method calls have the first input on the stack before them. */
-static void begin(call *c, bool is_method) {
+static void check_holes(call *c) {
+    for (int k = 0; k < c->count; k++)
+        if (lua_isnil(c->L, c->first + k))
+            dlua_raise(c->L, "%s: the argument %d%s%s%s is nil: is a variable misspelt? write dlua.none for no value",
+                       c->name, k + 1, k < c->of->positional ? " ('" : "",
+                       k < c->of->positional ? c->of->input_names[k] : "", k < c->of->positional ? "')" : "");
+}
+
+/* Finds out how the arguments came. A table with names at the end becomes one of all arguments, those before it under
+ * their places. */
+static void begin(call *c) {
     lua_State *L = c->L;
-    int top = lua_gettop(L), skipped = is_method ? 1 : 0;
+    int top = lua_gettop(L);
     c->first = 1;
     c->count = top;
-    if (top == skipped + 1 && lua_type(L, top) == LUA_TTABLE && dlua_table_has_names(L, top))
-        c->table = top;
-    if (c->table != 0) {
-        dlua_check(
-            L, dlua_check_positions(L, c->table, c->name, c->of->input_names + skipped, c->of->positional - skipped));
-        if (is_method) {
-            /* A table of the arguments with the object in front, as the function form would have it. */
-            lua_createtable(L, c->of->positional, 4);
-            lua_pushvalue(L, 1);
-            lua_rawseti(L, -2, 1);
-            lua_pushnil(L);
-            while (lua_next(L, c->table)) {
-                lua_pushvalue(L, -2);
-                if (lua_isinteger(L, -1)) {
-                    lua_pushinteger(L, lua_tointeger(L, -1) + 1);
-                    lua_replace(L, -2);
-                }
-                lua_insert(L, -2);
-                lua_rawset(L, -4);
-            }
-            c->table = lua_gettop(L);
-        }
+    check_holes(c);
+    if (top == 0 || lua_type(L, top) != LUA_TTABLE || !dlua_table_has_names(L, top))
+        return;
+    c->table = top;
+    if (top == 1)
+        return;
+    lua_createtable(L, top, 4);
+    for (int k = 1; k < top; k++) {
+        lua_pushvalue(L, k);
+        lua_rawseti(L, -2, k);
     }
+    lua_pushnil(L);
+    while (lua_next(L, top)) {
+        lua_pushvalue(L, -2);
+        if (lua_isinteger(L, -1)) {
+            lua_pushinteger(L, lua_tointeger(L, -1) + top - 1);
+            lua_replace(L, -2);
+        }
+        lua_insert(L, -2);
+        lua_rawset(L, -4);
+    }
+    c->table = lua_gettop(L);
+}
+
+/* Of arguments in a table: places that are too many, or holes. A method's own tensor is not counted in the message. */
+static void check_table(call *c, bool is_method) {
+    int skipped = is_method ? 1 : 0;
+    if (c->table == 0)
+        return;
+    bool alone = c->count == 1 + skipped;
+    dlua_check(c->L, alone ? dlua_check_positions(c->L, c->count, c->name, c->of->input_names + skipped,
+                                                  c->of->positional - skipped)
+                           : dlua_check_positions(c->L, c->table, c->name, c->of->input_names, c->of->positional));
 }
 
 /* ---- inputs ---------------------------------------------------------------------------------------------------- */
@@ -327,7 +356,6 @@ static void read_options(call *c) {
     int rest_index = lua_gettop(L);
     if (c->table == 0 && !rest && c->count > o->positional)
         dlua_raise(L, "%s: got %d arguments, but there are at most %d", c->name, c->count, o->positional);
-    dl_options_init(definition, c->options, definition->options_size);
     if (c->table != 0)
         check_names(c);
     for (int k = 0; status == DL_OK && k < o->field_count; k++) {
@@ -347,14 +375,6 @@ static void read_options(call *c) {
         dl_options_clear(definition, c->options);
         dlua_raise_status(L, status);
     }
-}
-
-static void check_holes(call *c) {
-    for (int k = 0; c->table == 0 && k < c->count; k++)
-        if (lua_isnil(c->L, c->first + k))
-            dlua_raise(c->L, "%s: the argument %d%s%s%s is nil: is a variable misspelt? write dlua.none for no value",
-                       c->name, k + 1, k < c->of->positional ? " ('" : "",
-                       k < c->of->positional ? c->of->input_names[k] : "", k < c->of->positional ? "')" : "");
 }
 
 /* ---- calls ----------------------------------------------------------------------------------------------------- */
@@ -380,8 +400,9 @@ static int call_operation(lua_State *L, bool is_method, bool in_place) {
     _Alignas(16) char room[LARGEST_OPTIONS];
     const operation *o = lua_touserdata(L, lua_upvalueindex(1));
     call c = {.L = L, .of = o, .name = o->op->definition.name, .options = room};
-    begin(&c, is_method);
-    check_holes(&c);
+    dl_options_init(&o->op->definition, room, o->op->definition.options_size);
+    begin(&c);
+    check_table(&c, is_method);
     read_inputs_of(&c);
     dl_tensor **in = lua_newuserdatauv(L, (size_t)c.inputs * sizeof *in + 1, 0);
     int outputs = in_place ? 0 : o->op->outputs;

@@ -22,11 +22,11 @@ dl_status dl_match_ranks(dl_context *context, dl_tensor **a, dl_tensor **b) {
     return *a && *b ? DL_OK : dl_last_status();
 }
 
-dl_status dl_check_same_shape(const char *what, const dl_tensor *target, const dl_tensor *prediction) {
+dl_status dl_check_same_shape(const dl_tensor *target, const dl_tensor *prediction) {
     if (dl_tensor_same_shape(target, prediction))
         return DL_OK;
-    return dl_fail(DL_SHAPE, "%s needs targets of the predictions' shape %s, got %s", what,
-                   dl_tensor_text(prediction).at, dl_tensor_text(target).at);
+    return dl_fail(DL_SHAPE, "needs targets of the predictions' shape %s, got %s", dl_tensor_text(prediction).at,
+                   dl_tensor_text(target).at);
 }
 
 /* ---- reduction --------------------------------------------------------------------------------------------------- */

@@ -5,18 +5,17 @@
 /* ---- regression -------------------------------------------------------------------------------------------------- */
 
 /* Casts the target and lets ranks and shapes match; 0-dimensional predictions are refused. */
-static dl_status match(const dl_object *loss, dl_tensor **target, dl_tensor **prediction) {
-    const char *name = loss->definition->name;
+static dl_status match(dl_tensor **target, dl_tensor **prediction) {
     dl_context *context = (*prediction)->context;
     if (!dl_dtype_is_float((*prediction)->dtype))
-        return dl_fail(DL_DTYPE, "%s needs float predictions, got %s", name, dl_dtype_name((*prediction)->dtype));
+        return dl_fail(DL_DTYPE, "needs float predictions, got %s", dl_dtype_name((*prediction)->dtype));
     *target = dl_to(context, *target, (*prediction)->dtype);
     if (!*target)
         return dl_last_status();
     DL_TRY(dl_match_ranks(context, target, prediction));
     if ((*prediction)->dims == 0)
-        return dl_fail(DL_SHAPE, "%s needs predictions of 1 or more dimensions", name);
-    return dl_check_same_shape(name, *target, *prediction);
+        return dl_fail(DL_SHAPE, "needs predictions of 1 or more dimensions");
+    return dl_check_same_shape(*target, *prediction);
 }
 
 static dl_tensor *mean_along(dl_tensor *x, int64_t axis) {
@@ -25,16 +24,18 @@ static dl_tensor *mean_along(dl_tensor *x, int64_t axis) {
 
 static dl_tensor *call_mean_squared_error(const dl_object *loss, dl_tensor *target, dl_tensor *prediction,
                                           dl_tensor **mask) {
+    (void)loss;
     (void)mask;
-    if (match(loss, &target, &prediction) != DL_OK)
+    if (match(&target, &prediction) != DL_OK)
         return NULL;
     return mean_along(dl_mse_loss(prediction->context, prediction, target, DL_REDUCTION_NONE), -1);
 }
 
 static dl_tensor *call_mean_absolute_error(const dl_object *loss, dl_tensor *target, dl_tensor *prediction,
                                            dl_tensor **mask) {
+    (void)loss;
     (void)mask;
-    if (match(loss, &target, &prediction) != DL_OK)
+    if (match(&target, &prediction) != DL_OK)
         return NULL;
     return mean_along(dl_l1_loss(prediction->context, prediction, target, DL_REDUCTION_NONE), -1);
 }
@@ -42,7 +43,7 @@ static dl_tensor *call_mean_absolute_error(const dl_object *loss, dl_tensor *tar
 static dl_tensor *call_huber(const dl_object *loss, dl_tensor *target, dl_tensor *prediction, dl_tensor **mask) {
     (void)mask;
     double delta = DL_OPTIONS(loss, dl_huber_options)->delta;
-    if (match(loss, &target, &prediction) != DL_OK)
+    if (match(&target, &prediction) != DL_OK)
         return NULL;
     return mean_along(dl_huber_loss(prediction->context, prediction, target, delta, DL_REDUCTION_NONE), -1);
 }
@@ -57,6 +58,22 @@ static dl_tensor *scores_of(dl_tensor *prediction, const dl_activation_def *acti
     return prediction->logits;
 }
 
+/* Targets are shares of "yes". One that lies outside, such as the label 2, would draw the loss below zero for ever. */
+static dl_status check_shares(dl_tensor *target) {
+    double lowest = 0, highest = 0;
+    dl_context *context = target->context;
+    if (dl_tensor_numel(target) == 0)
+        return DL_OK;
+    dl_tensor *low = dl_min(context, target, 0, NULL, false);
+    dl_tensor *high = low ? dl_max(context, target, 0, NULL, false) : NULL;
+    DL_TRY(high ? dl_item(low, &lowest) : dl_last_status());
+    DL_TRY(dl_item(high, &highest));
+    if (lowest < 0 || highest > 1)
+        return dl_fail(DL_INVALID, "needs targets from 0 (no) to 1 (yes), got values from %g to %g; subtract 1 from labels "
+                       "1 and 2, and for more classes there is sparse_categorical_crossentropy", lowest, highest);
+    return DL_OK;
+}
+
 static dl_tensor *call_binary_crossentropy(const dl_object *loss, dl_tensor *target, dl_tensor *prediction,
                                            dl_tensor **mask) {
     (void)mask;
@@ -64,7 +81,7 @@ static dl_tensor *call_binary_crossentropy(const dl_object *loss, dl_tensor *tar
     dl_context *context = prediction->context;
     bool from_logits = options->from_logits;
     dl_tensor *scores = scores_of(prediction, &dl_activation_sigmoid, &from_logits);
-    if (match(loss, &target, &scores) != DL_OK)
+    if (match(&target, &scores) != DL_OK || check_shares(target) != DL_OK)
         return NULL;
     if (options->label_smoothing != 0)
         target = dl_add_number(context, dl_mul_number(context, target, 1 - options->label_smoothing),
@@ -87,7 +104,7 @@ static dl_tensor *call_categorical_crossentropy(const dl_object *loss, dl_tensor
     bool from_logits = options->from_logits;
     dl_tensor *scores = scores_of(prediction, &dl_activation_softmax, &from_logits);
     target = dl_to(context, target, scores->dtype);
-    if (!target || dl_check_same_shape(loss->definition->name, target, scores) != DL_OK)
+    if (!target || dl_check_same_shape(target, scores) != DL_OK)
         return NULL;
     target = classes_last(target, options->axis);
     scores = classes_last(scores, options->axis);
@@ -109,10 +126,10 @@ static dl_tensor *labels_of(dl_tensor *target, const dl_tensor *scores, int64_t 
 }
 
 /* The labels must have the scores' shape without the classes (which are last in `scores`). */
-static dl_status check_labels(const dl_object *loss, const dl_tensor *labels, const dl_tensor *scores) {
+static dl_status check_labels(const dl_tensor *labels, const dl_tensor *scores) {
     if (dl_shape_equal(labels->dims, labels->shape, scores->dims - 1, scores->shape))
         return DL_OK;
-    return dl_fail(DL_SHAPE, "%s needs one label a sample for predictions %s, got targets %s%s", loss->definition->name,
+    return dl_fail(DL_SHAPE, "needs one label a sample for predictions %s, got targets %s%s",
                    dl_tensor_text(scores).at, dl_tensor_text(labels).at,
                    dl_tensor_same_shape(labels, scores) ? "; for targets with one number a class there is "
                                                           "categorical_crossentropy"
@@ -136,7 +153,7 @@ static dl_tensor *call_sparse_categorical_crossentropy(const dl_object *loss, dl
     }
     dl_tensor *labels = labels_of(target, scores, options->axis);
     scores = classes_last(scores, options->axis);
-    if (!labels || !scores || check_labels(loss, labels, scores) != DL_OK)
+    if (!labels || !scores || check_labels(labels, scores) != DL_OK)
         return NULL;
     if (options->ignore_class != DL_NONE) {
         *mask = not_ignored(labels, options->ignore_class);

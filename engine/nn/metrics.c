@@ -67,17 +67,19 @@ static dl_status add_mean_of_values(const dl_object *metric, dl_tensor *target, 
 
 static dl_status add_accuracy(const dl_object *metric, dl_tensor *target, dl_tensor *prediction, dl_tensor *weights,
                               double *sums) {
+    (void)metric;
     dl_context *context = prediction->context;
     DL_TRY(dl_match_ranks(context, &target, &prediction));
-    DL_TRY(dl_check_same_shape(metric->definition->name, target, prediction));
+    DL_TRY(dl_check_same_shape(target, prediction));
     return add_mean(dl_eq(context, target, prediction), weights, sums);
 }
 
 static dl_status add_binary(const dl_object *metric, dl_tensor *target, dl_tensor *prediction, dl_tensor *weights,
                             double threshold, double *sums) {
+    (void)metric;
     dl_context *context = prediction->context;
     DL_TRY(dl_match_ranks(context, &target, &prediction));
-    DL_TRY(dl_check_same_shape(metric->definition->name, target, prediction));
+    DL_TRY(dl_check_same_shape(target, prediction));
     dl_tensor *limit = dl_scalar(context, prediction->dtype, threshold);
     dl_tensor *yes = dl_gt(context, prediction, limit);
     return add_mean(dl_eq(context, target, yes ? dl_to(context, yes, target->dtype) : NULL), weights, sums);
@@ -90,11 +92,10 @@ static dl_status add_binary_accuracy(const dl_object *metric, dl_tensor *target,
 }
 
 /* Labels with the shape of the samples of scores (N, ..., K). */
-static dl_status match_labels(const dl_object *metric, dl_tensor **labels, const dl_tensor *scores) {
+static dl_status match_labels(dl_tensor **labels, const dl_tensor *scores) {
     dl_context *context = scores->context;
     if (scores->dims == 0)
-        return dl_fail(DL_SHAPE, "%s needs predictions with the classes as the last dimension, got {}",
-                       metric->definition->name);
+        return dl_fail(DL_SHAPE, "needs predictions with the classes as the last dimension, got {}");
     if ((*labels)->dims == scores->dims && (*labels)->shape[scores->dims - 1] == 1)
         *labels = dl_squeeze(context, *labels, -1);
     if (*labels)
@@ -103,21 +104,23 @@ static dl_status match_labels(const dl_object *metric, dl_tensor **labels, const
         return dl_last_status();
     if (dl_shape_equal((*labels)->dims, (*labels)->shape, scores->dims - 1, scores->shape))
         return DL_OK;
-    return dl_fail(DL_SHAPE, "%s needs one label a sample for predictions %s, got targets %s", metric->definition->name,
-                   dl_tensor_text(scores).at, dl_tensor_text(*labels).at);
+    return dl_fail(DL_SHAPE, "needs one label a sample for predictions %s, got targets %s", dl_tensor_text(scores).at,
+                   dl_tensor_text(*labels).at);
 }
 
 static dl_status add_sparse_accuracy(const dl_object *metric, dl_tensor *target, dl_tensor *prediction,
                                      dl_tensor *weights, double *sums) {
-    DL_TRY(match_labels(metric, &target, prediction));
+    (void)metric;
+    DL_TRY(match_labels(&target, prediction));
     dl_context *context = prediction->context;
     return add_mean(dl_eq(context, target, dl_argmax(context, prediction, -1, false)), weights, sums);
 }
 
 static dl_status add_categorical_accuracy(const dl_object *metric, dl_tensor *target, dl_tensor *prediction,
                                           dl_tensor *weights, double *sums) {
+    (void)metric;
     dl_context *context = prediction->context;
-    DL_TRY(dl_check_same_shape(metric->definition->name, target, prediction));
+    DL_TRY(dl_check_same_shape(target, prediction));
     return add_mean(dl_eq(context, dl_argmax(context, target, -1, false), dl_argmax(context, prediction, -1, false)),
                     weights, sums);
 }
@@ -149,13 +152,13 @@ static dl_status add_top_k(const dl_object *metric, dl_tensor *labels, dl_tensor
 
 static dl_status add_sparse_top_k(const dl_object *metric, dl_tensor *target, dl_tensor *prediction,
                                   dl_tensor *weights, double *sums) {
-    DL_TRY(match_labels(metric, &target, prediction));
+    DL_TRY(match_labels(&target, prediction));
     return add_top_k(metric, target, prediction, weights, sums);
 }
 
 static dl_status add_categorical_top_k(const dl_object *metric, dl_tensor *target, dl_tensor *prediction,
                                        dl_tensor *weights, double *sums) {
-    DL_TRY(dl_check_same_shape(metric->definition->name, target, prediction));
+    DL_TRY(dl_check_same_shape(target, prediction));
     dl_tensor *labels = dl_argmax(prediction->context, target, -1, false);
     return labels ? add_top_k(metric, labels, prediction, weights, sums) : dl_last_status();
 }

@@ -185,8 +185,8 @@ void dl_graph_finalize(dl_layer *model);
 /* Keras's rule for two tensors whose ranks differ by one: a last dimension of 1 is dropped or added. In the open
  * scope. */
 dl_status dl_match_ranks(dl_context *context, dl_tensor **a, dl_tensor **b);
-/* DL_SHAPE unless both have one shape. `what` is the loss or metric. */
-dl_status dl_check_same_shape(const char *what, const dl_tensor *target, const dl_tensor *prediction);
+/* DL_SHAPE unless both have one shape. */
+dl_status dl_check_same_shape(const dl_tensor *target, const dl_tensor *prediction);
 /* The reduction of the samples' losses. mask (may be NULL): false is ignored. */
 dl_tensor *dl_reduce_losses(dl_tensor *losses, dl_tensor *mask, dl_tensor *sample_weight, int reduction);
 /* Computes this batch's sums into metric->pending; dl_metric_commit adds them. */

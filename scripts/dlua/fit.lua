@@ -47,11 +47,31 @@ end
 
 -- ---- weights of samples ---------------------------------------------------------------------------------------------
 
+--- Refuses keys of class_weight that are no class: labels 1..K, or for one output unit the targets 0 and 1.
+-- @param count  the number of output units; nil before the model is built
+local function check_class_weight(weights, count, where)
+  local first = count == 1 and 0 or 1
+  local last = count == 1 and 1 or count or math.maxinteger
+  for key, weight in pairs(weights) do
+    local class = math.tointeger(key)
+    if not class or class < first or class > last then
+      dlua.raise(("%s: class_weight has the key %s, which is no class: %s"):format(where, tostring(key),
+        count == 1 and "a model with one output unit has the targets 0 and 1"
+          or ("labels count from 1%s"):format(count and " to " .. count or "")))
+    elseif type(weight) ~= "number" or weight < 0 then
+      dlua.raise(("%s: class_weight of %d must be a number of 0 or more (got %s)")
+        :format(where, class, tostring(weight)))
+    end
+  end
+end
+
 --- Weights of the samples out of weights by class: {[label] = weight}; classes that are not named weigh 1.
-local function class_weights(weights, target, where)
+local function class_weights(model, weights, target, where)
   if not target then
     dlua.raise(where .. ": class_weight needs a model with one output and labels")
   end
+  local output = model.output_shapes[1]
+  check_class_weight(weights, output and output[#output], where)
   local one_hot = target:dim() == 2 and target:size(2) > 1
   local labels = one_hot and target:argmax(2) or target:reshape(target:size(1)):to("int64")
   -- Binary targets are the values 0 and 1; the table below counts from 1.
@@ -65,13 +85,13 @@ local function class_weights(weights, target, where)
 end
 
 --- The list of per-sample weights by output, or nil.
-local function sample_weights(options, y, names, where)
+local function sample_weights(model, options, y, names, where)
   local weights = training_data.list(options.sample_weight, names, "sample_weight", where, true)
   if options.class_weight then
     if #names > 1 then
       dlua.raise(where .. ": class_weight works for models with one output; pass sample_weight instead")
     end
-    local by_class = class_weights(options.class_weight, y and y[1], where)
+    local by_class = class_weights(model, options.class_weight, y and y[1], where)
     weights = { weights and weights[1] * by_class or by_class }
   end
   return weights
@@ -113,7 +133,7 @@ function fit.collect(model, options, where)
   local x = training_data.list(options.x, inputs, "x", where)
   local y = training_data.list(options.y, outputs, "y", where, true)
   local data = { x = x, y = y }
-  data.weights = sample_weights(options, y, outputs, where)
+  data.weights = sample_weights(model, options, y, outputs, where)
   data.count = training_data.count(where, {
     { name = "x", tensors = x }, { name = "y", tensors = y }, { name = "sample_weight", tensors = data.weights },
   })

@@ -49,6 +49,32 @@ describe("fit", function()
     assert.are_not.equal(a, (by_class:test_on_batch(x, y)))
   end)
 
+  it("refuses a class_weight for what is no class", function()
+    local model = support.dense_model()
+    local function message(weights)
+      return support.message_of(function() model:fit { x, y, verbose = 0, class_weight = weights } end)
+    end
+    assert.matches("has the key 0, which is no class: labels count from 1 to 10", message { [0] = 2.0 }, 1, true)
+    assert.matches("has the key 11", message { [11] = 2.0 }, 1, true)
+    assert.matches("has the key two", message { two = 2.0 }, 1, true)
+    assert.matches("must be a number of 0 or more", message { [2] = "x" }, 1, true)
+  end)
+
+  it("refuses binary targets that are neither no nor yes", function()
+    local model = dlua.Sequential { layers.Dense { 1, activation = "sigmoid", input_shape = { 2 } } }
+    model:compile { loss = "binary_crossentropy" }
+    local function message(targets, weights)
+      return support.message_of(function()
+        model:fit { dlua.zeros(2, 2), dlua.tensor(targets), verbose = 0, class_weight = weights }
+      end)
+    end
+    assert.matches("sequential.*: BinaryCrossentropy: needs targets from 0 %(no%) to 1 %(yes%), got values from 1 to 2",
+      message { 1, 2 })
+    assert.matches("got values from %-1 to 1", message { -1, 1 })
+    assert.matches("class_weight has the key 2", message({ 0, 1 }, { [2] = 1 }))
+    model:fit { dlua.zeros(2, 2), dlua.tensor { 0.25, 1 }, verbose = 0 }
+  end)
+
   it("adds the regularization terms to the loss", function()
     local plain = dlua.Sequential { layers.Dense { 10, activation = "softmax", input_shape = { 64 } } }
     local penal = dlua.Sequential {
