@@ -272,9 +272,24 @@ static void read_losses(lua_State *L, compiling *c) {
     }
 }
 
+/* Replaces a name at the top by the map of a metric that is called so in the logs: "mae" is logged as "mae". */
+static void keep_given_name(lua_State *L) {
+    if (lua_type(L, -1) != LUA_TSTRING)
+        return;
+    lua_createtable(L, 0, 2);
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "class_name");
+    lua_createtable(L, 0, 1);
+    lua_pushvalue(L, -3);
+    lua_setfield(L, -2, "name");
+    lua_setfield(L, -2, "config");
+    lua_replace(L, -2);
+}
+
 static void add_metric(lua_State *L, compiling *c, int k) {
     if (is_none(L, -1))
         return;
+    keep_given_name(L);
     if (c->metric_total == MOST_METRICS)
         dlua_raise(L, "compile: at most %d metrics", MOST_METRICS);
     c->metrics[c->metric_total++] = dlua_check_object(L, -1, &dl_metric_family, "compile: metrics");

@@ -49,6 +49,19 @@ describe("fit", function()
     assert.are_not.equal(a, (by_class:test_on_batch(x, y)))
   end)
 
+  it("logs a metric under the name that it was given", function()
+    local model = dlua.Sequential { layers.Dense { 1, input_shape = { 2 } } }
+    model:compile { loss = "mse", metrics = { "mae", "accuracy", dlua.metrics.MeanSquaredError { name = "own" } } }
+    local history = model:fit {
+      dlua.ones(8, 2), dlua.ones(8, 1), verbose = 0, epochs = 3, validation_split = 0.5,
+      callbacks = { dlua.callbacks.EarlyStopping { monitor = "val_mae", patience = 1, min_delta = 100 } },
+    }
+    for _, name in ipairs { "loss", "mae", "accuracy", "own", "val_loss", "val_mae", "val_accuracy", "val_own" } do
+      assert.equal(2, #history.history[name])
+    end
+    assert.is_nil(history.history.mean_absolute_error)
+  end)
+
   it("refuses a class_weight for what is no class", function()
     local model = support.dense_model()
     local function message(weights)

@@ -229,7 +229,7 @@ describe("indexing", function()
   end)
 
   it("refuses what a misspelt variable leaves in a key", function()
-    local typo
+    local typo = nil
     assert.matches("the key has no entries", message_of(function() return t[{ typo }] end))
     assert.matches("entry 1 of the key is nil", message_of(function() return t[{ typo, 2 }] end))
     assert.matches("got one entry for dimension 2", message_of(function() return t[{ 1, { 2, typo } }] end))
