@@ -28,6 +28,7 @@ typedef struct dlua_state {
      * way (else NULL), whose step the layers called inside it belong to. */
     lua_State *caller;
     dl_layer_call *layer_call;
+    char place[LUA_IDSIZE + 24]; /* "file:line: " of the last error in Lua code that the engine called */
     /* Where the engine's messages go; NULL: to Lua's warn. A program may set it. */
     void (*log)(dl_log_level level, const char *message);
 } dlua_state;

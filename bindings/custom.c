@@ -13,7 +13,8 @@
  *
  *      engine -> custom_call -> lua_pcall(protected_call) -> the Lua function
  *
- * Always true: no Lua error crosses a frame of the engine; it becomes DL_CALLBACK with Lua's message and traceback.
+ * Always true: no Lua error crosses a frame of the engine; it becomes DL_CALLBACK with Lua's message, whose place waits
+ * in the state until the error is raised again.
  * What a layer keeps (self.NAME) lies in the user value of its userdata, and that userdata hangs on the model or the
  * layer that is being run; the registry holds only what is common to all instances. */
 #include "objects.h"
@@ -87,35 +88,50 @@ typedef struct callback {
     dl_layer_call *call;
 } callback;
 
-static int add_traceback(lua_State *L) {
-    const char *message = luaL_tolstring(L, 1, NULL);
-    luaL_traceback(L, L, message, 1);
-    return 1;
-}
-
 static custom *custom_of(const dl_layer *layer) {
     return layer->object.definition->user;
 }
 
-/* Runs function(callback) protected; a Lua error becomes a status. */
-static dl_status run_protected(lua_CFunction function, callback *c) {
-    lua_State *L = custom_of(c->layer)->state->caller;
-    const char *name = c->layer->object.definition->name;
+/* How long the "file:line: " is that the message begins with; 0 if it begins with none. */
+static size_t place_length(const char *message) {
+    for (const char *colon = strchr(message, ':'); colon != NULL; colon = strchr(colon + 1, ':')) {
+        size_t digits = strspn(colon + 1, "0123456789");
+        if (digits > 0 && strncmp(colon + 1 + digits, ": ", 2) == 0)
+            return (size_t)(colon - message) + 1 + digits + 2;
+    }
+    return 0;
+}
+
+static int message_of_error(lua_State *L) {
+    luaL_tolstring(L, 1, NULL);
+    return 1;
+}
+
+dl_status dlua_run_protected(dlua_state *state, const char *name, lua_CFunction function, void *argument) {
+    lua_State *L = state->caller;
     if (L == NULL)
         return dl_fail(DL_STATE, "%s is written in Lua and can only run when Lua calls the model", name);
     if (!lua_checkstack(L, 8))
         return dl_fail(DL_MEMORY, "Lua's stack is full");
-    lua_pushcfunction(L, add_traceback);
+    lua_pushcfunction(L, message_of_error);
     lua_pushcfunction(L, function);
-    lua_pushlightuserdata(L, c);
+    lua_pushlightuserdata(L, argument);
     if (lua_pcall(L, 1, 0, -3) == LUA_OK) {
         lua_pop(L, 1);
         return DL_OK;
     }
     const char *message = lua_tostring(L, -1);
-    dl_status status = dl_fail(DL_CALLBACK, "%s", message != NULL ? message : "error in a layer written in Lua");
+    if (message == NULL)
+        message = "error in code written in Lua";
+    size_t place = place_length(message);
+    snprintf(state->place, sizeof state->place, "%.*s", (int)place, message);
+    dl_status status = dl_fail(DL_CALLBACK, "%s", message + place);
     lua_pop(L, 2);
     return status;
+}
+
+static dl_status run_protected(lua_CFunction function, callback *c) {
+    return dlua_run_protected(custom_of(c->layer)->state, c->layer->object.definition->name, function, c);
 }
 
 /* Pushes the function `name` of the layer's definition; false pushes nothing. */

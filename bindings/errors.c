@@ -1,7 +1,8 @@
 /* errors.c: how a failure becomes a Lua error at the user's line.
  *
  * Always true: a message begins with the file and line of the innermost running function that is not part of the Lua
- * library, so that the user reads a place in the user's own text. */
+ * library, so that the user reads a place in the user's own text; an error inside a layer or a loss written in Lua keeps
+ * the place that it has there. */
 #include "binding.h"
 
 #include <stdarg.h>
@@ -40,6 +41,11 @@ void dlua_raise_status(lua_State *L, dl_status status) {
         dlua_raise(L, "interrupted");
     }
     const char *message = dl_last_error();
+    const char *place = dlua_get_state(L)->place;
+    if (status == DL_CALLBACK && place[0] != '\0') {
+        lua_pushfstring(L, "%s%s", place, message);
+        lua_error(L);
+    }
     dlua_raise(L, "%s", message[0] != '\0' ? message : dl_status_meaning(status));
 }
 

@@ -26,7 +26,11 @@ static int model_save(lua_State *L) {
     dlua_push_user_table(L, 1);
     lua_getfield(L, -1, DLUA_TRAINING_STATE);
     lua_setfield(L, -3, DLUA_TRAINING_STATE);
-    lua_pop(L, 1);
+    if (lua_getfield(L, -1, DLUA_FUNCTIONS) != LUA_TNIL) {
+        lua_pushboolean(L, true);
+        lua_setfield(L, -4, DLUA_FUNCTIONS);
+    }
+    lua_pop(L, 2);
     dlua_check(L, dlua_to_value(L, lua_gettop(L), kept));
     dlua_check(L, dl_model_save(model, path, kept->kind == DL_VALUE_MAP ? kept : NULL));
     return 0;
@@ -131,6 +135,8 @@ static int load_model_function(lua_State *L) {
     if (!is_training_state(L, lua_gettop(L)))
         dlua_raise(L, "load_model: '%s' has a training state that fit did not write", from.path);
     lua_setfield(L, -2, DLUA_TRAINING_STATE);
+    lua_getfield(L, model + 1, DLUA_FUNCTIONS);
+    lua_setfield(L, -2, DLUA_FUNCTIONS);
     lua_settop(L, model + 1);
     lua_getfield(L, model + 1, "extra");
     lua_replace(L, model + 1);

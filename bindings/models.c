@@ -259,6 +259,8 @@ static void read_losses(lua_State *L, compiling *c) {
     check_output_names(L, c, "loss_weights");
     for (int k = 0; k < c->outputs; k++) {
         push_for_output(L, c, "loss", k);
+        if (lua_isfunction(L, -1))
+            dlua_wrap_function(L, &dl_loss_family);
         if (!is_none(L, -1))
             c->losses[k] = dlua_check_object(L, -1, &dl_loss_family, "compile: loss");
         push_for_output(L, c, "loss_weights", k);
@@ -289,6 +291,8 @@ static void keep_given_name(lua_State *L) {
 static void add_metric(lua_State *L, compiling *c, int k) {
     if (is_none(L, -1))
         return;
+    if (lua_isfunction(L, -1))
+        dlua_wrap_function(L, &dl_metric_family);
     keep_given_name(L);
     if (c->metric_total == MOST_METRICS)
         dlua_raise(L, "compile: at most %d metrics", MOST_METRICS);
@@ -352,6 +356,27 @@ static void name_positions(lua_State *L) {
     lua_replace(L, 2);
 }
 
+/* Keeps the userdata of losses and metrics that are Lua functions on the model, in place of those of the compile before;
+ * there are none if the table is nil. */
+static void keep_functions(lua_State *L, const compiling *c) {
+    int kept = 0;
+    dlua_push_user_table(L, 1);
+    lua_newtable(L);
+    for (int k = 0; k < c->outputs + c->metric_total; k++) {
+        dl_object *object = k < c->outputs ? c->losses[k] : c->metrics[k - c->outputs];
+        if (!dlua_is_function(object))
+            continue;
+        dlua_push_object(L, object);
+        lua_rawseti(L, -2, ++kept);
+    }
+    if (kept == 0) {
+        lua_pop(L, 1);
+        lua_pushnil(L);
+    }
+    lua_setfield(L, -2, DLUA_FUNCTIONS);
+    lua_pop(L, 1);
+}
+
 /* model:compile { optimizer = "rmsprop", loss =, loss_weights =, metrics = } */
 static int model_compile(lua_State *L) {
     char text[160];
@@ -375,6 +400,7 @@ static int model_compile(lua_State *L) {
                           .metrics = c.metrics,
                           .metric_counts = c.metric_counts};
     dlua_check(L, dl_model_compile(c.model, &compile));
+    keep_functions(L, &c);
     lua_settop(L, 1);
     return 1;
 }
@@ -622,7 +648,7 @@ static int index_model(lua_State *L) {
     }
     if (dlua_find_in_layer(L, model, name))
         return 1;
-    if (strcmp(name, DLUA_TRAINING_STATE) == 0 || strcmp(name, "stop_training") == 0) {
+    if (strcmp(name, DLUA_TRAINING_STATE) == 0 || strcmp(name, DLUA_FUNCTIONS) == 0 || strcmp(name, "stop_training") == 0) {
         lua_pushnil(L); /* no fit has set it yet */
         return 1;
     }

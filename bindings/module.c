@@ -43,6 +43,7 @@ int luaopen_dlua(lua_State *L) {
     dlua_open_models(L);
     dlua_open_model_files(L);
     dlua_open_custom_layers(L);
+    dlua_open_functions(L);
     dlua_open_files(L);
     dlua_install_searcher(L);
     if (!dlua_load_library_file(L, "init.lua"))

@@ -180,6 +180,7 @@ static int object_get_config(lua_State *L) {
 
 /* What a call of an instance works on. */
 typedef struct object_call {
+    lua_State *L;
     dl_object *object;
     dl_tensor *tensors[3];
     int dims;
@@ -193,10 +194,16 @@ static dl_tensor *make_activated(dl_context *context, void *argument) {
     return dl_activate(call->object, call->tensors[0]);
 }
 
+/* A loss may be a Lua function, which is called in the thread that asks. */
 static dl_tensor *make_loss(dl_context *context, void *argument) {
     object_call *call = argument;
     (void)context;
-    return dl_loss(call->object, call->tensors[0], call->tensors[1], call->tensors[2]);
+    dlua_state *state = dlua_get_state(call->L);
+    lua_State *caller = state->caller;
+    state->caller = call->L;
+    dl_tensor *loss = dl_loss(call->object, call->tensors[0], call->tensors[1], call->tensors[2]);
+    state->caller = caller;
+    return loss;
 }
 
 static dl_tensor *make_penalty(dl_context *context, void *argument) {
@@ -247,7 +254,7 @@ static int call_schedule(lua_State *L, const dl_object *object) {
  * weight, a schedule on a step's number. */
 static int call_object(lua_State *L) {
     dl_object *object = dlua_test_object(L, 1);
-    object_call call = {.object = object};
+    object_call call = {.L = L, .object = object};
     const char *name = object->definition->name;
     if (object->family == &dl_activation_family) {
         call.tensors[0] = dlua_check_tensor(L, 2, name, "x");
@@ -290,7 +297,12 @@ static int metric_update_state(lua_State *L) {
         dlua_check_tensor(L, last - 1, "update_state", values_only ? "the values" : "the prediction");
     dl_tensor *weights =
         lua_isnoneornil(L, last) ? NULL : dlua_check_tensor(L, last, "update_state", "the sample weights");
-    dlua_check(L, dl_metric_update(metric, target, prediction, weights));
+    dlua_state *state = dlua_get_state(L);
+    lua_State *caller = state->caller;
+    state->caller = L; /* a metric may be a Lua function */
+    dl_status status = dl_metric_update(metric, target, prediction, weights);
+    state->caller = caller;
+    dlua_check(L, status);
     return 0;
 }
 

@@ -77,6 +77,10 @@ typedef struct dlua_entry {
 dlua_entry dlua_enter(lua_State *L, int owner);
 void dlua_leave(dlua_entry before);
 
+/* Runs function(argument), with the argument as a light userdata, protected, in the thread that called the engine; a Lua
+ * error becomes DL_CALLBACK, and its place goes to the state. `name` is whose code it is. */
+dl_status dlua_run_protected(dlua_state *state, const char *name, lua_CFunction function, void *argument);
+
 bool dlua_is_custom(const dl_definition *definition);
 /* self.NAME = value of a layer written in Lua; layers become its children. Stack: self, name, value. */
 void dlua_set_custom_field(lua_State *L, dl_layer *layer);
@@ -85,7 +89,19 @@ int dlua_add_weight(lua_State *L);
 int dlua_add_loss(lua_State *L);
 int dlua_assign_later(lua_State *L);
 
+/* ---- losses and metrics written in Lua (functions.c) ----------------------------------------------------------- */
+
+/* Replaces the function at the top by the userdata of a loss or of a metric that calls it. A metric is called in logs
+ * as the variable that holds the function where compile was called, or "metric". */
+void dlua_wrap_function(lua_State *L, const dl_family *family);
+/* Whether the object is such a loss or metric, which a file does not hold. */
+bool dlua_is_function(const dl_object *object);
+void dlua_open_functions(lua_State *L);
+
 /* The name under which fit keeps on a model what a training that goes on later needs. */
 #define DLUA_TRAINING_STATE "training_state"
+/* The name under which a model has the list of its losses and metrics that are Lua functions; true after it was loaded
+ * from a file, which does not hold them. */
+#define DLUA_FUNCTIONS "compiled_functions"
 
 #endif

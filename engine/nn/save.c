@@ -4,7 +4,7 @@
  *      format "dlua.model"    format_version "1"    dlua_version    the writer's
  *      architecture   {class_name, version, config}, as dl_model_to_config makes it
  *      inputs         [{dtype, shape}]: what the model was built for
- *      compile        {optimizer, losses, loss_weights, metrics}
+ *      compile        {optimizer, losses, loss_weights, metrics}; none if one of them is not registered by a name
  *      training       {iterations, learning_rate, streams}
  *      weights        the paths of the weights in the order of layers, which the format's own sorting loses
  *      extra          what the host keeps with it
@@ -168,6 +168,20 @@ static dl_status put_inputs(writer *w, dl_model *model) {
     return put_text(w->bundle, w->context, status, "inputs", &list);
 }
 
+/* Whether a file can name the object: one whose class is not registered, such as a host's own loss, it cannot. */
+static bool is_registered(dl_context *context, const dl_object *object) {
+    return !object || dl_find_definition(context, object->family, object->definition->name) == object->definition;
+}
+
+static bool can_be_saved(dl_context *context, const dl_trainer *trainer) {
+    bool all = true;
+    for (int k = 0; k < trainer->output_count; k++)
+        all = all && is_registered(context, trainer->losses[k]);
+    for (int i = 0; i < trainer->metric_count; i++)
+        all = all && is_registered(context, &trainer->metrics[i]->object);
+    return all;
+}
+
 static dl_status append_object(dl_context *context, dl_value *list, const dl_object *object) {
     dl_value value = {.kind = DL_VALUE_NONE};
     dl_status status = object ? dl_object_to_value(context, object, &value) : DL_OK;
@@ -234,7 +248,7 @@ static dl_status put_model(writer *w, dl_model *model, const dl_value *extra) {
     dl_status status = put_header(w, model, extra);
     if (status == DL_OK)
         status = put_weights(w, model);
-    if (status == DL_OK && model->trainer)
+    if (status == DL_OK && model->trainer && can_be_saved(w->context, model->trainer))
         status = put_compile(w, model->trainer);
     if (status == DL_OK)
         status = put_training(w, &streams);

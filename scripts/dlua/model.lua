@@ -54,7 +54,10 @@ local check_predict = dlua.arguments("predict", {
 })
 
 local function check_compiled(model, where)
-  if not model.optimizer then
+  if not model.optimizer and model.compiled_functions then
+    dlua.raise(where .. ": the model was compiled with a Lua function as its loss or metric, which its file does not "
+      .. "hold; call model:compile { optimizer = ..., loss = ... } again, with the function")
+  elseif not model.optimizer then
     dlua.raise(where .. ": the model is not compiled; call model:compile { optimizer = ..., loss = ... } first")
   end
 end

@@ -305,9 +305,7 @@ describe("a layer written in Lua", function()
       compute_output_shape = function(_, shape) return shape end,
     }
     local message = message_of(function() dlua.Sequential { Bad { name = "bad" } } (dlua.ones(1, 2)) end)
-    assert.matches("bad", message)
-    assert.matches("layers_spec.lua:%d+: it broke", message)
-    assert.matches("stack traceback", message)
+    assert.matches("^sequential[_%d]*/bad: it broke$", message)
     local Wrong = layers.define { name = "Wrong", call = function() return 5 end,
       compute_output_shape = function(_, shape) return shape end }
     assert.matches("call must return a tensor, got 5", message_of(function() Wrong {} (dlua.ones(1)) end))
