@@ -308,6 +308,73 @@ static void test_cancel_leaves_the_last_step(void) {
     dl_context_release(context);
 }
 
+/* A metric that asks for the end of the step, as a Ctrl-C does while the last of it is computed. */
+static int64_t one_sum(const dl_object *metric) {
+    (void)metric;
+    return 1;
+}
+
+static dl_status add_and_cancel(const dl_object *metric, dl_tensor *target, dl_tensor *prediction, dl_tensor *weights,
+                                double *sums) {
+    (void)target;
+    (void)prediction;
+    (void)weights;
+    sums[0] = 1;
+    dl_cancel(metric->context);
+    return DL_OK;
+}
+
+static double first_sum(const dl_object *metric, const double *sums) {
+    (void)metric;
+    return sums[0];
+}
+
+static const dl_field cancels_fields[] = {DL_STRING(dl_metric_options, name, NULL, DL_NONE_OK, "its name"), DL_END};
+static const dl_metric_def cancels = {
+    .definition = {.name = "Cancels", .version = 1, .help = "Cancels.", .fields = cancels_fields,
+                   .options_size = sizeof(dl_metric_options)},
+    .size = one_sum, .add = add_and_cancel, .result = first_sum};
+
+static void test_cancel_after_the_last_kernel_is_heard(void) {
+    dl_context *context = make_context(5, 1);
+    REQUIRE(dl_add_definition(context, &dl_metric_family, &cancels.definition) == DL_OK);
+    dl_model *model = layer_of(context, small_network);
+    REQUIRE(model &&
+            compile_model(model, "\"adam\"", "\"sparse_categorical_crossentropy\"", "\"Cancels\"") == DL_OK);
+    dl_tensor *x = noise_tensor(context, 4, small_input, 3);
+    dl_tensor *y = label_tensor(context, small_input[0], 10, 103);
+    double value[2];
+    CHECK_EQ_INT(dl_model_test_batch(model, &x, &y, NULL), DL_CANCELLED);
+    for (int k = 0; k < 2; k++) {
+        CHECK(dl_model_log(model, k, &value[k]) != NULL);
+        CHECK(value[k] == 0);
+    }
+    dl_release(x);
+    dl_release(y);
+    release_layer(model);
+    dl_context_release(context);
+}
+
+/* What a step computed is gone after it: a large batch leaves no more behind than a small one. */
+static void test_a_step_leaves_nothing_of_its_batch(void) {
+    static const int64_t rows[] = {32, 512};
+    dl_context *context = make_context(5, 1);
+    dl_model *model = make_small_network(context);
+    REQUIRE(model && train_steps(model, 0, 1));
+    dl_memory_info info[2];
+    for (int i = 0; i < 2; i++) {
+        dl_tensor *x = noise_tensor(context, 4, (int64_t[]){rows[i], 12, 12, 1}, 3);
+        dl_tensor *y = label_tensor(context, rows[i], 10, 103);
+        CHECK(dl_model_train_batch(model, &x, &y, NULL) == DL_OK);
+        dl_release(x);
+        dl_release(y);
+        dl_memory(context, &info[i]);
+    }
+    CHECK_EQ_INT(info[1].in_use, info[0].in_use);
+    release_layer(model);
+    dl_context_release(context);
+}
+
 static void test_steps_after_the_first_ask_the_system_for_nothing(void) {
     dl_context *context = make_context(5, 2);
     dl_model *model = make_small_network(context);
@@ -753,6 +820,7 @@ CHECK_MAIN(CHECK_TEST(test_network_learns_and_logs), CHECK_TEST(test_logs_weigh_
            CHECK_TEST(test_rows_do_not_depend_on_the_batch), CHECK_TEST(test_two_contexts_train_in_two_threads),
            CHECK_TEST(test_fusion_gives_the_same_predictions),
            CHECK_TEST(test_each_failed_allocation_leaves_the_last_step), CHECK_TEST(test_cancel_leaves_the_last_step),
+           CHECK_TEST(test_cancel_after_the_last_kernel_is_heard), CHECK_TEST(test_a_step_leaves_nothing_of_its_batch),
            CHECK_TEST(test_steps_after_the_first_ask_the_system_for_nothing),
            CHECK_TEST(test_graph_with_shared_and_nested_layers), CHECK_TEST(test_long_chain_of_symbols),
            CHECK_TEST(test_graph_mistakes_are_named), CHECK_TEST(test_sequential_is_built_by_its_first_data),
