@@ -6,10 +6,13 @@
  *      t[index]              rows by a tensor of whole numbers, counted from 1
  *
  * Always true: positions count from 1, or from -1 at the end, and both ends of a range are in it; a position outside
- * the tensor is an error. Everything that reads is an operation, so gradients pass through. */
+ * the tensor is an error. Everything that reads is an operation, so gradients pass through; an assignment is one while
+ * gradients are recorded, and writes through a view otherwise. */
 #include "tensors.h"
 
 #include <string.h>
+
+#include "tensor/tensor.h"
 
 /* What one dimension is asked for. */
 typedef struct part {
@@ -280,7 +283,7 @@ static dl_status write_rows(dl_context *context, dl_tensor *tensor, int dim, con
                             const source *from) {
     bool one_each = from->tensor != NULL && dl_tensor_dims(from->tensor) == dl_tensor_dims(tensor);
     if (one_each && dl_tensor_shape(from->tensor)[dim] != count)
-        return dl_fail(DL_SHAPE, "assign: %lld rows for %lld places", (long long)dl_tensor_shape(from->tensor)[dim],
+        return dl_fail(DL_SHAPE, "%lld rows for %lld places", (long long)dl_tensor_shape(from->tensor)[dim],
                        (long long)count);
     dl_status status = DL_OK;
     for (int64_t k = 0; status == DL_OK && k < count; k++) {
@@ -307,33 +310,127 @@ static const int64_t *check_rows(lua_State *L, dl_tensor *tensor, int dim, dl_te
     return rows;
 }
 
+/* A selection whose one tensor of positions, if it has one, was taken out of it: what is left makes a view. */
+typedef struct assignment {
+    selection *s;
+    const source *from;
+    const int64_t *rows; /* NULL: no tensor of positions */
+    int64_t row_count;
+    int by_rows; /* the dimension of the view that `rows` choose from */
+} assignment;
+
+static dl_status write_selection(dl_context *context, dl_tensor *tensor, const assignment *a, const source *from) {
+    selection s = *a->s;
+    s.tensor = tensor;
+    dl_tensor *view = make_selection(context, &s);
+    if (a->rows != NULL && view != NULL)
+        return write_rows(context, view, a->by_rows, a->rows, a->row_count, from);
+    return write_to(view, from);
+}
+
+/* The shape of what is overwritten. */
+static int assigned_shape(dl_context *context, const assignment *a, int64_t shape[DL_MAX_DIMS]) {
+    dl_tensor *view = make_selection(context, a->s);
+    if (view == NULL)
+        return -1;
+    memcpy(shape, dl_tensor_shape(view), (size_t)dl_tensor_dims(view) * sizeof shape[0]);
+    if (a->rows != NULL)
+        shape[a->by_rows] = a->row_count;
+    return dl_tensor_dims(view);
+}
+
+/* For each element of the tensor the number (from 1) of the assigned element that overwrites it; 0: it stays. */
+static dl_tensor *assigned_places(dl_context *context, const assignment *a, int dims, const int64_t *shape) {
+    int64_t count = 1;
+    for (int k = 0; k < dims; k++)
+        count *= shape[k];
+    dl_tensor *tensor = a->s->tensor;
+    dl_tensor *places = dl_zeros(context, DL_INT64, dl_tensor_dims(tensor), dl_tensor_shape(tensor));
+    source numbers = {.tensor = dl_reshape(context, dl_arange(context, DL_INT64, 1, (double)count + 1, 1), dims, shape)};
+    if (places == NULL || numbers.tensor == NULL || write_selection(context, places, a, &numbers) != DL_OK)
+        return NULL;
+    return places;
+}
+
+/* The value with the shape of what is overwritten, in one dimension. */
+static dl_tensor *spread_value(dl_context *context, const assignment *a, int dims, const int64_t *shape) {
+    int64_t flat[1] = {-1};
+    dl_tensor *value = dl_to(context, a->from->tensor, dl_tensor_dtype(a->s->tensor));
+    if (value != NULL && a->rows != NULL && dl_tensor_dims(value) == dims - 1)
+        value = dl_unsqueeze(context, value, a->by_rows); /* one row for all places */
+    value = value != NULL ? dl_expand(context, value, dims, shape) : NULL;
+    return value != NULL ? dl_reshape(context, value, 1, flat) : NULL;
+}
+
+/* The assignment as operations, so that gradients know of it: what was there before gets none, the value gets that of
+ * its place. */
+static dl_tensor *assigned(dl_context *context, const assignment *a) {
+    int64_t shape[DL_MAX_DIMS], flat[1] = {-1};
+    dl_tensor *tensor = a->s->tensor;
+    int dims = assigned_shape(context, a, shape);
+    dl_tensor *places = dims >= 0 ? assigned_places(context, a, dims, shape) : NULL;
+    dl_tensor *changes = places != NULL ? dl_gt(context, places, dl_scalar(context, DL_INT64, 0)) : NULL;
+    if (changes == NULL)
+        return NULL;
+    if (a->from->tensor == NULL)
+        return dl_where(context, changes, dl_scalar(context, dl_tensor_dtype(tensor), a->from->number), tensor);
+    dl_tensor *value = spread_value(context, a, dims, shape);
+    if (value == NULL || dl_tensor_numel(value) == 0)
+        return value != NULL ? tensor : NULL;
+    dl_tensor *order = dl_reshape(context, dl_maximum(context, places, dl_scalar(context, DL_INT64, 1)), 1, flat);
+    dl_tensor *spread = order != NULL ? dl_index_select(context, value, 0, order) : NULL;
+    if (spread == NULL)
+        return NULL;
+    return dl_where(context, changes,
+                    dl_reshape(context, spread, dl_tensor_dims(tensor), dl_tensor_shape(tensor)), tensor);
+}
+
+/* Puts the changed values into the tensor; says what to do where the graph forbids it. */
+static dl_status replace_values(dl_tensor *tensor, dl_tensor *changed) {
+    dl_status status = changed != NULL ? dl_copy_(tensor, changed) : dl_last_status();
+    if (status == DL_STATE && tensor->view)
+        return dl_fail(DL_STATE, "a view cannot change in place while gradients are recorded; assign to the tensor that "
+                                 "it is a view of, with one key: t[{i, j}] = value, not t[i][j]");
+    if (status == DL_STATE && dl_is_leaf(tensor))
+        return dl_fail(DL_STATE, "a leaf that requires a gradient cannot change in place while gradients are recorded; "
+                                 "assign inside dlua.no_grad(function() ... end), or to a clone");
+    return status;
+}
+
+static bool is_recorded(const dl_context *context, const dl_tensor *tensor, const source *from) {
+    return dl_grad_enabled(context) &&
+           (dl_requires_grad(tensor) || (from->tensor != NULL && dl_requires_grad(from->tensor)));
+}
+
+/* Raises a failure of an assignment. */
+static void check_assigned(lua_State *L, dl_status status) {
+    if (status != DL_OK)
+        dl_fail_prefix("assign");
+    dlua_check(L, status);
+}
+
 /* t[{2, index, {1, 3}}] = value: a view by the other parts, then row after row. */
 static void assign_selection(lua_State *L, selection *s, const source *from) {
-    int by_rows = -1, dim = 0;
-    dl_tensor *index = NULL;
+    int dim = 0;
+    assignment a = {.s = s, .from = from};
     for (int k = 0; k < s->count; k++) {
         if (s->parts[k].kind == PART_ROWS) {
-            if (index != NULL)
+            if (a.rows != NULL)
                 dlua_raise(L, "assign: only one dimension can be assigned by a tensor of positions");
-            by_rows = dim;
-            index = s->parts[k].rows;
-            check_rows(L, s->tensor, k, index);
+            a.by_rows = dim;
+            a.row_count = dl_tensor_numel(s->parts[k].rows);
+            a.rows = check_rows(L, s->tensor, k, s->parts[k].rows);
             s->parts[k].kind = PART_ALL;
         }
         if (s->parts[k].kind != PART_SELECT)
             dim++;
     }
-    const int64_t *rows = index != NULL ? lua_touserdata(L, -1) : NULL;
     dl_context *context = dlua_context(L);
     size_t mark = dl_scope_begin(context);
-    dl_tensor *view = make_selection(context, s);
-    dl_status status;
-    if (index != NULL && view != NULL)
-        status = write_rows(context, view, by_rows, rows, dl_tensor_numel(index), from);
-    else
-        status = write_to(view, from);
+    dl_status status = is_recorded(context, s->tensor, from) ? replace_values(s->tensor, assigned(context, &a))
+                                                             : write_selection(context, s->tensor, &a, from);
     dl_scope_end(context, mark, NULL);
-    dlua_check(L, status);
+    check_assigned(L, status);
 }
 
 /* t[mask] = value: x = where(mask, value, x) in place, the mask spread over the dimensions that it lacks. */
@@ -348,9 +445,9 @@ static void assign_masked(lua_State *L, dl_tensor *tensor, dl_tensor *mask, cons
     dl_tensor *spread = dl_reshape(context, mask, dims, shape);
     dl_tensor *value = from->tensor != NULL ? from->tensor : dl_scalar(context, dl_tensor_dtype(tensor), from->number);
     dl_tensor *changed = dl_where(context, spread, value, tensor);
-    dl_status status = changed != NULL ? dl_copy_(tensor, changed) : dl_last_status();
+    dl_status status = replace_values(tensor, changed);
     dl_scope_end(context, mark, NULL);
-    dlua_check(L, status);
+    check_assigned(L, status);
 }
 
 int dlua_assign_tensor(lua_State *L) {

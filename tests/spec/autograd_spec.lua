@@ -126,3 +126,53 @@ describe("gradients", function()
     assert.equal(100, optimizer.iterations)
   end)
 end)
+
+describe("an assignment to a part of a tensor", function()
+  local x, v
+
+  before_each(function()
+    x = dlua.tensor({ { 1, 2, 3 }, { 4, 5, 6 } }, { dtype = "float32" }):requires_grad_()
+    v = dlua.tensor({ 10, 20 }, { dtype = "float32" }):requires_grad_()
+  end)
+
+  it("takes the gradient from what was there before, and gives it to the value", function()
+    local t = x * 2
+    t[{ 1, { 2, 3 } }] = v
+    assert.same({ { 2, 10, 20 }, { 8, 10, 12 } }, t:totable())
+    t:square():sum():backward()
+    assert.same({ { 8, 0, 0 }, { 32, 40, 48 } }, x.grad:totable())
+    assert.same({ 20, 40 }, v.grad:totable())
+  end)
+
+  it("records what is put into a tensor without a gradient", function()
+    local t = dlua.zeros(3)
+    for i = 1, 3 do
+      t[i] = v[1] * i
+    end
+    assert.same({ 10, 20, 30 }, t:totable())
+    t:sum():backward()
+    assert.same({ 6, 0 }, v.grad:totable())
+  end)
+
+  it("spreads a value, and takes numbers, steps, positions and masks", function()
+    local t = x * 1
+    t[{ {}, dlua.tensor { 3, 1 } }] = v
+    assert.same({ { 10, 2, 10 }, { 20, 5, 20 } }, t:totable())
+    t[{ 2, { 1, 3, 2 } }] = 7
+    t[t:eq(5)] = 0
+    assert.same({ { 10, 2, 10 }, { 7, 0, 7 } }, t:totable())
+    t:sum():backward()
+    assert.same({ { 0, 1, 0 }, { 0, 0, 0 } }, x.grad:totable())
+    assert.same({ 2, 0 }, v.grad:totable())
+  end)
+
+  it("is refused for a leaf, and for a view, with what to do", function()
+    assert.matches("assign: a leaf that requires a gradient .* inside dlua.no_grad",
+      message_of(function() x[1] = 0 end))
+    local t = x * 1
+    assert.matches("assign: a view cannot change .* t%[{i, j}%] = value", message_of(function() t[1][2] = 0 end))
+    assert.matches("assign: .*{7}.*{3}", message_of(function() t[1] = dlua.ones(7) end))
+    dlua.no_grad(function() x[1] = 0 end)
+    assert.same({ { 0, 0, 0 }, { 4, 5, 6 } }, x:totable())
+  end)
+end)
