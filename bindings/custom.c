@@ -169,8 +169,8 @@ static int protected_build(lua_State *L) {
     return 0;
 }
 
-static dl_status custom_build(dl_layer *layer, const dl_spec *in, int inputs) {
-    callback c = {.layer = layer, .in = in, .inputs = inputs};
+static dl_status custom_build(dl_layer *layer, const dl_inputs *inputs) {
+    callback c = {.layer = layer, .in = inputs->specs, .inputs = inputs->count};
     return run_protected(protected_build, &c);
 }
 
@@ -307,13 +307,13 @@ static dl_status infer_by_call(dl_layer *layer, const dl_spec *in, int inputs, d
     return status;
 }
 
-static dl_status custom_infer(const dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
+static dl_status custom_infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
     dl_layer *own = (dl_layer *)layer; /* a callback sees the layer as any Lua code does */
-    callback c = {.layer = own, .in = in, .inputs = inputs, .out = out, .outputs = outputs};
+    callback c = {.layer = own, .in = inputs->specs, .inputs = inputs->count, .out = out, .outputs = outputs};
     dl_status status = run_protected(protected_infer, &c);
     if (status != DL_OK || *outputs > 0)
         return status;
-    return infer_by_call(own, in, inputs, out, outputs);
+    return infer_by_call(own, inputs->specs, inputs->count, out, outputs);
 }
 
 bool dlua_is_custom(const dl_definition *definition) {

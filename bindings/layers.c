@@ -96,43 +96,126 @@ static int input_function(lua_State *L) {
 
 typedef struct layer_call {
     dl_layer *layer;
-    bool training;
     bool symbolic;
-    int first, count; /* stack places of the inputs */
+    int first, count;              /* stack places of the inputs */
+    uint8_t roles[MOST_INPUTS];    /* where the layer names its inputs */
+    dl_argument_room *room;        /* what the call says beside them */
+    const dl_arguments *arguments; /* NULL: nothing */
 } layer_call;
 
-/* The options after the inputs: {training = true}. */
-static void read_call_options(lua_State *L, layer_call *call, int index) {
-    lua_pushnil(L);
-    while (lua_next(L, index)) {
-        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
-        if (name == NULL || strcmp(name, "training") != 0)
-            dlua_raise(L, "%s: a call takes the option training, got '%s'", call->layer->name,
-                       name != NULL ? name : "a position");
-        call->training = lua_toboolean(L, -1);
-        lua_pop(L, 1);
+/* Pushes the inputs of one name: a tensor or a list of them. */
+static void add_named_input(lua_State *L, layer_call *call, const char *name, int role, int index) {
+    bool list = lua_type(L, index) == LUA_TTABLE;
+    int count = list ? (int)lua_rawlen(L, index) : 1;
+    if (list && !dl_takes_many(dl_layer_definition(call->layer)->input_names[role]))
+        dlua_raise(L, "%s: %s takes one tensor, got a table", call->layer->name, name);
+    if (call->count + count > MOST_INPUTS)
+        dlua_raise(L, "%s: at most %d inputs", call->layer->name, MOST_INPUTS);
+    luaL_checkstack(L, count + 8, "too many inputs");
+    for (int k = 0; k < count; k++) {
+        if (list)
+            lua_rawgeti(L, index, k + 1);
+        else
+            lua_pushvalue(L, index);
+        call->roles[call->count++] = (uint8_t)role;
     }
 }
 
-/* Finds the inputs: positional ones, or one table without names that lists them; then maybe a table of options. */
+/* What a call of this layer takes by name, for messages: "training, use_causal_mask". */
+static const char *push_call_names(lua_State *L, const dl_layer *layer) {
+    const dl_layer_def *definition = dl_layer_definition(layer);
+    luaL_Buffer buffer;
+    luaL_buffinit(L, &buffer);
+    luaL_addstring(&buffer, "training");
+    for (int role = 0; definition->input_names != NULL && definition->input_names[role] != NULL; role++) {
+        char text[DL_MAX_INPUT_NAME];
+        dl_input_name(layer, role, text);
+        luaL_addstring(&buffer, ", ");
+        luaL_addstring(&buffer, text);
+    }
+    if (definition->call_options != NULL)
+        for (const dl_field *field = definition->call_options->fields; field->kind != DL_FIELD_END; field++) {
+            luaL_addstring(&buffer, ", ");
+            luaL_addstring(&buffer, field->name);
+        }
+    luaL_pushresult(&buffer);
+    return lua_tostring(L, -1);
+}
+
+/* One entry of the table after the inputs; its value is at the top. */
+static void read_call_option(lua_State *L, layer_call *call, const char *name) {
+    const dl_definition *options = dl_layer_definition(call->layer)->call_options;
+    const dl_field *field = options != NULL ? dl_find_field(options->fields, name) : NULL;
+    if (strcmp(name, "training") == 0) {
+        if (lua_type(L, -1) != LUA_TBOOLEAN)
+            dlua_raise(L, "%s: training must be true or false, got %s", call->layer->name, luaL_typename(L, -1));
+        call->room->arguments.training = lua_toboolean(L, -1);
+    } else if (field != NULL) {
+        dlua_check(L, dlua_set_field(L, options, call->room->options, field, lua_gettop(L)));
+        call->room->arguments.options = call->room->options;
+    } else if (dl_find_role(call->layer, name) < 0) {
+        dlua_raise(L, "%s: a call takes no '%s'; it takes %s", call->layer->name, name,
+                   push_call_names(L, call->layer));
+    }
+}
+
+/* The table after the inputs: {training = true, attention_mask = mask}. */
+static void read_call_table(lua_State *L, layer_call *call, int index) {
+    const char *const *names = dl_layer_definition(call->layer)->input_names;
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        if (lua_type(L, -2) != LUA_TSTRING)
+            dlua_raise(L, "%s: the options of a call are given by name; inputs come before them", call->layer->name);
+        read_call_option(L, call, lua_tostring(L, -2));
+        lua_pop(L, 1);
+    }
+    for (int role = 0; names != NULL && names[role] != NULL; role++) {
+        char text[DL_MAX_INPUT_NAME];
+        dl_input_name(call->layer, role, text);
+        if (lua_getfield(L, index, text) != LUA_TNIL) {
+            int value = lua_gettop(L);
+            add_named_input(L, call, text, role, value);
+            lua_remove(L, value);
+            call->room->arguments.roles = call->roles;
+        } else {
+            lua_pop(L, 1);
+        }
+    }
+    call->arguments = &call->room->arguments;
+}
+
+/* Leaves the inputs on the stack from call->first: positional ones, or one table without names that lists them. */
+static void read_positional(lua_State *L, layer_call *call, int last) {
+    bool list = last == 2 && lua_type(L, 2) == LUA_TTABLE;
+    int count = list ? (int)lua_rawlen(L, 2) : last - 1;
+    if (count > MOST_INPUTS)
+        dlua_raise(L, "%s: at most %d inputs, got %d", call->layer->name, MOST_INPUTS, count);
+    call->first = lua_gettop(L) + 1;
+    luaL_checkstack(L, count + 8, "too many inputs");
+    for (int k = 0; k < count; k++) {
+        int role = 0;
+        if (list)
+            lua_rawgeti(L, 2, k + 1);
+        else
+            lua_pushvalue(L, k + 2);
+        if (dl_layer_definition(call->layer)->input_names != NULL)
+            role = dl_role_of(call->layer, NULL, k);
+        if (role < 0)
+            dlua_raise(L, "%s: a call takes at most %d inputs without a name, got %d", call->layer->name, k, count);
+        call->roles[call->count++] = (uint8_t)role;
+    }
+}
+
+/* Finds the inputs, and what a table with names after them says. */
 static void read_call(lua_State *L, layer_call *call) {
     char text[160];
     int last = lua_gettop(L);
-    if (last >= 2 && lua_type(L, last) == LUA_TTABLE && dlua_table_has_names(L, last)) {
-        read_call_options(L, call, last);
-        last--;
+    bool has_table = last >= 2 && lua_type(L, last) == LUA_TTABLE && dlua_table_has_names(L, last);
+    read_positional(L, call, has_table ? last - 1 : last);
+    if (has_table) {
+        dlua_check(L, dl_complete_arguments(call->layer, NULL, call->room));
+        read_call_table(L, call, last);
     }
-    call->first = 2;
-    call->count = last - 1;
-    if (last == 2 && lua_type(L, 2) == LUA_TTABLE) {
-        call->count = (int)lua_rawlen(L, 2);
-        call->first = lua_gettop(L) + 1;
-        luaL_checkstack(L, call->count + 8, "too many inputs");
-        for (int k = 0; k < call->count; k++)
-            lua_rawgeti(L, 2, k + 1);
-    }
-    if (call->count > MOST_INPUTS)
-        dlua_raise(L, "%s: at most %d inputs, got %d", call->layer->name, MOST_INPUTS, call->count);
     call->symbolic = call->count > 0 && dlua_test_symbol(L, call->first) != NULL;
     for (int k = 0; k < call->count; k++) {
         int index = call->first + k;
@@ -150,22 +233,25 @@ static dl_status run_layer(const dlua_state *state, const layer_call *call, dl_t
                            int *outputs) {
     dl_spec specs[MOST_INPUTS], out_specs[DL_MAX_LAYER_OUTPUTS];
     if (state->layer_call == NULL)
-        return dl_layer_apply(call->layer, in, call->count, call->training, out, outputs);
+        return dl_layer_apply(call->layer, in, call->count, call->arguments, out, outputs);
     for (int k = 0; k < call->count; k++)
         specs[k] = dl_spec_of_tensor(in[k]);
     dl_layer_call inner = {.context = state->context,
-                           .training = call->training,
+                           .training = state->layer_call->training,
                            .in = in,
                            .inputs = call->count,
+                           .arguments = call->arguments,
                            .deferred = state->layer_call->deferred};
-    dl_status status = dl_layer_infer(call->layer, specs, call->count, out_specs, outputs);
+    dl_status status = dl_layer_infer(call->layer, &(dl_inputs){specs, call->count, call->arguments}, out_specs, outputs);
     if (status == DL_OK)
         status = dl_layer_run(call->layer, &inner);
     if (status != DL_OK)
         return status;
     *outputs = inner.outputs;
-    memcpy(out, inner.out, (size_t)inner.outputs * sizeof *out);
-    dl_release(inner.out_mask);
+    for (int k = 0; k < inner.outputs; k++) {
+        out[k] = inner.out[k];
+        dl_release(inner.out_masks[k]);
+    }
     return DL_OK;
 }
 
@@ -219,7 +305,7 @@ static int apply_symbolic(lua_State *L, const layer_call *call) {
         lua_setiuservalue(L, -2, 1);
     }
     dlua_entry before = dlua_enter(L, owner);
-    dl_status status = dl_layer_symbolic(call->layer, in, call->count, out, &outputs);
+    dl_status status = dl_layer_symbolic(call->layer, in, call->count, call->arguments, out, &outputs);
     for (int k = 0; status == DL_OK && k < outputs; k++)
         *(dl_symbol **)lua_touserdata(L, owner + 1 + k) = out[k];
     dlua_leave(before);
@@ -229,10 +315,8 @@ static int apply_symbolic(lua_State *L, const layer_call *call) {
 }
 
 int dlua_call_layer(lua_State *L) {
-    const dlua_state *state = dlua_get_state(L);
-    layer_call call = {.layer = dlua_test_layer(L, 1)};
-    if (state->layer_call != NULL)
-        call.training = state->layer_call->training;
+    dl_argument_room room;
+    layer_call call = {.layer = dlua_test_layer(L, 1), .room = &room};
     read_call(L, &call);
     return call.symbolic ? apply_symbolic(L, &call) : apply(L, &call);
 }
@@ -333,7 +417,7 @@ static int layer_build(lua_State *L) {
     int count = check_specs(L, layer, "build", specs);
     dlua_push_user_table(L, 1);
     dlua_entry before = dlua_enter(L, lua_gettop(L));
-    dl_status status = dl_layer_build(layer, specs, count);
+    dl_status status = dl_layer_build(layer, &(dl_inputs){specs, count, NULL});
     dlua_leave(before);
     dlua_check(L, status);
     return 0;
@@ -345,7 +429,7 @@ static int layer_compute_output_shape(lua_State *L) {
     int count = check_specs(L, layer, "compute_output_shape", specs), outputs = 0;
     dlua_push_user_table(L, 1);
     dlua_entry before = dlua_enter(L, lua_gettop(L));
-    dl_status status = dl_layer_infer(layer, specs, count, out, &outputs);
+    dl_status status = dl_layer_infer(layer, &(dl_inputs){specs, count, NULL}, out, &outputs);
     dlua_leave(before);
     dlua_check(L, status);
     for (int k = 0; k < outputs; k++)

@@ -201,7 +201,7 @@ static dl_tensor *make_loss(dl_context *context, void *argument) {
     dlua_state *state = dlua_get_state(call->L);
     lua_State *caller = state->caller;
     state->caller = call->L;
-    dl_tensor *loss = dl_loss(call->object, call->tensors[0], call->tensors[1], call->tensors[2]);
+    dl_tensor *loss = dl_loss(call->object, call->tensors[0], call->tensors[1], NULL, call->tensors[2]);
     state->caller = caller;
     return loss;
 }

@@ -10,7 +10,7 @@
 /* ---- from the options to the graph ------------------------------------------------------------------------------- */
 
 static dl_status fail_graph(const char *what) {
-    return dl_fail(DL_FORMAT, "Functional: %s; nodes are lists {layer, {{node, output}, ...}} counted from 0", what);
+    return dl_fail(DL_FORMAT, "Functional: %s; nodes are lists {layer, {{node, output}, ...}, arguments} counted from 0", what);
 }
 
 static bool is_list(const dl_value *value, int64_t count) {
@@ -60,7 +60,7 @@ static dl_status add_input_node(dl_graph *graph, dl_layer *layer) {
     int value;
     if (layer->object.definition != &dl_layer_input.definition)
         return fail_graph("a node without inputs must be an InputLayer's");
-    DL_TRY(dl_layer_infer(layer, NULL, 0, &spec, &outputs));
+    DL_TRY(dl_layer_infer(layer, &(dl_inputs){0}, &spec, &outputs));
     return dl_graph_input(graph, layer, &spec, &value);
 }
 
@@ -69,11 +69,18 @@ static dl_status add_node(dl_layer *model, dl_graph *graph, const dl_value *node
     int *in;
     int inputs;
     int first;
-    if (!is_list(node, 2) || !read_place(&node->as.list.items[0], model->child_count, &place))
+    if (!(is_list(node, 2) || is_list(node, 3)) || !read_place(&node->as.list.items[0], model->child_count, &place))
         return fail_graph("a node names no layer");
     dl_layer *layer = model->children[place];
     DL_TRY(read_values(graph, &node->as.list.items[1], &in, &inputs));
-    dl_status status = inputs == 0 ? add_input_node(graph, layer) : dl_graph_call(graph, layer, in, inputs, &first);
+    dl_arguments *arguments = NULL;
+    dl_status status = DL_OK;
+    if (node->as.list.count == 3)
+        status = dl_arguments_from_value(layer, &node->as.list.items[2], inputs, &arguments);
+    if (status == DL_OK)
+        status = inputs == 0 ? add_input_node(graph, layer)
+                             : dl_graph_call(graph, layer, in, inputs, arguments, &first);
+    dl_free(arguments);
     dl_free(in);
     return status;
 }
@@ -242,6 +249,15 @@ static dl_status append_symbol(trace *t, dl_value *list, const dl_symbol *symbol
     return status;
 }
 
+/* Appends what the call says beside its inputs, if it says something. */
+static dl_status append_arguments(trace *t, dl_value *node, const dl_symbol_call *call) {
+    dl_value map;
+    if (!call->arguments)
+        return DL_OK;
+    DL_TRY(dl_arguments_to_value(call->layer, call->arguments, call->inputs, &map));
+    return dl_value_append(t->context, node, &map);
+}
+
 static dl_status append_node(trace *t, const dl_symbol_call *call) {
     dl_value node = dl_value_list();
     dl_value in = dl_value_list();
@@ -253,6 +269,8 @@ static dl_status append_node(trace *t, const dl_symbol_call *call) {
         status = append_symbol(t, &in, call->in[i]);
     if (status == DL_OK)
         status = dl_value_append(t->context, &node, &in);
+    if (status == DL_OK)
+        status = append_arguments(t, &node, call);
     if (status == DL_OK)
         return dl_value_append(t->context, &t->nodes, &node);
     dl_value_clear(&in);
@@ -315,7 +333,7 @@ dl_status dl_model_functional(dl_context *context, const char *name, dl_symbol *
 static const dl_field fields[] = {
     DL_OBJECTS(dl_functional_options, layers, &dl_layer_family, DL_REQUIRED, "the layers that are called"),
     DL_VALUE_FIELD(dl_functional_options, nodes, DL_REQUIRED,
-                   "one entry a call, in order: {layer, {{node, output}, ...}} from 0"),
+                   "one entry a call, in order: {layer, {{node, output}, ...}, arguments} from 0"),
     DL_VALUE_FIELD(dl_functional_options, inputs, DL_REQUIRED, "the nodes of the InputLayers"),
     DL_VALUE_FIELD(dl_functional_options, outputs, DL_REQUIRED, "{node, output} of each output"),
     DL_LAYER_FIELDS(dl_functional_options)};

@@ -21,8 +21,10 @@ dl_status dl_graph_create(dl_context *context, dl_graph **out) {
 void dl_graph_free(dl_graph *graph) {
     if (!graph)
         return;
-    for (int i = 0; i < graph->node_count; i++)
+    for (int i = 0; i < graph->node_count; i++) {
         dl_free(graph->nodes[i].in);
+        dl_free(graph->nodes[i].arguments);
+    }
     dl_free(graph->nodes);
     dl_free(graph->values);
     dl_free(graph->inputs);
@@ -94,15 +96,17 @@ static dl_status reserve_inputs(dl_graph *graph, int inputs) {
     return DL_OK;
 }
 
-dl_status dl_graph_call(dl_graph *graph, dl_layer *layer, const int *in, int inputs, int *first) {
+dl_status dl_graph_call(dl_graph *graph, dl_layer *layer, const int *in, int inputs, const dl_arguments *arguments,
+                        int *first) {
     dl_spec out[DL_MAX_LAYER_OUTPUTS];
     int outputs = 0;
     DL_TRY(reserve_inputs(graph, inputs));
     for (int i = 0; i < inputs; i++)
         graph->in_specs[i] = graph->values[in[i]].spec;
-    DL_TRY(dl_layer_infer(layer, graph->in_specs, inputs, out, &outputs));
+    DL_TRY(dl_layer_infer(layer, &(dl_inputs){graph->in_specs, inputs, arguments}, out, &outputs));
     *first = graph->value_count;
-    return add_node(graph, layer, in, inputs, out, outputs);
+    DL_TRY(add_node(graph, layer, in, inputs, out, outputs));
+    return dl_arguments_copy(layer, arguments, inputs, &graph->nodes[graph->node_count - 1].arguments);
 }
 
 /* ---- planning ---------------------------------------------------------------------------------------------------- */
@@ -179,14 +183,14 @@ static dl_status check_input(const dl_graph *graph, int k, const dl_spec *got) {
     return DL_OK;
 }
 
-dl_status dl_graph_infer(const dl_layer *model, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
+dl_status dl_graph_infer(const dl_layer *model, const dl_inputs *inputs, dl_spec *out, int *outputs) {
     dl_graph *graph = model->state;
-    if (inputs != graph->input_count)
+    if (inputs->count != graph->input_count)
         return dl_fail(DL_INVALID, "the model takes %d input%s, got %d", graph->input_count,
-                       graph->input_count == 1 ? "" : "s", inputs);
-    for (int i = 0; i < inputs; i++) {
-        DL_TRY(check_input(graph, i, &in[i]));
-        graph->specs[graph->inputs[i]] = in[i];
+                       graph->input_count == 1 ? "" : "s", inputs->count);
+    for (int i = 0; i < inputs->count; i++) {
+        DL_TRY(check_input(graph, i, &inputs->specs[i]));
+        graph->specs[graph->inputs[i]] = inputs->specs[i];
     }
     for (int n = 0; n < graph->node_count; n++) {
         dl_graph_node *node = &graph->nodes[n];
@@ -195,7 +199,8 @@ dl_status dl_graph_infer(const dl_layer *model, const dl_spec *in, int inputs, d
             continue;
         for (int i = 0; i < node->inputs; i++)
             graph->in_specs[i] = graph->specs[node->in[i]];
-        DL_TRY(dl_layer_infer(node->layer, graph->in_specs, node->inputs, graph->specs + node->out, &made));
+        dl_inputs given = {graph->in_specs, node->inputs, node->arguments};
+        DL_TRY(dl_layer_infer(node->layer, &given, graph->specs + node->out, &made));
     }
     for (int i = 0; i < graph->output_count; i++)
         out[i] = graph->specs[graph->outputs[i]];
@@ -230,7 +235,7 @@ static void keep_outputs(dl_graph *graph, const dl_graph_node *node, dl_layer_ca
     for (int i = 0; i < call->outputs; i++) {
         dl_graph_value *value = &graph->values[node->out + i];
         value->tensor = call->out[i];
-        value->mask = i == 0 ? call->out_mask : NULL;
+        value->mask = call->out_masks[i];
         if (value->left == 0)
             drop_value(value);
     }
@@ -247,7 +252,8 @@ static dl_status run_layers(dl_graph *graph, const dl_graph_node *node, dl_layer
 static dl_status run_node(dl_graph *graph, const dl_graph_node *node, const dl_layer_call *outer) {
     const dl_graph_node *source = node->fusion ? &graph->nodes[node->first] : node;
     dl_layer_call call = {.context = graph->context, .training = outer->training, .in = graph->in,
-                          .inputs = source->inputs, .masks = graph->masks, .deferred = outer->deferred};
+                          .inputs = source->inputs, .arguments = source->arguments, .masks = graph->masks,
+                          .deferred = outer->deferred};
     for (int i = 0; i < source->inputs; i++) {
         graph->in[i] = graph->values[source->in[i]].tensor;
         graph->masks[i] = graph->values[source->in[i]].mask;
@@ -286,9 +292,10 @@ dl_status dl_graph_run(dl_layer *model, dl_layer_call *call) {
         call->out[i] = dl_scope_add(call->context, value->tensor);
         if (!call->out[i])
             status = dl_last_status();
-        if (i == 0 && value->mask) {
+        if (status == DL_OK && value->mask) {
             dl_retain(value->mask);
-            call->out_mask = dl_scope_add(call->context, value->mask);
+            call->out_masks[i] = dl_scope_add(call->context, value->mask);
+            status = call->out_masks[i] ? DL_OK : dl_last_status();
         }
     }
     call->outputs = graph->output_count;

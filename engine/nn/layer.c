@@ -1,4 +1,4 @@
-/* nn/layer.c: what all layers have in common: names, weights, building, the checks before a call, and the call.
+/* nn/layer.c: what all layers have in common: names, weights, children. Building and calls are in nn/call.c.
  *
  * Always true: a layer's weights are contiguous tensors of its dtype that no scope owns; a built layer keeps its weight
  * tensors for its life (new values are written into them). */
@@ -43,6 +43,10 @@ static void drop_weights(dl_layer *layer, int keep) {
         dl_release(weight->value);
         dl_object_release(weight->regularizer);
     }
+}
+
+void dl_layer_drop_weights(dl_layer *layer) {
+    drop_weights(layer, 0);
 }
 
 void dl_layer_finalize(dl_object *object) {
@@ -211,176 +215,4 @@ static dl_status set_trainable(void *argument, dl_layer *layer, const char *path
 
 void dl_layer_set_trainable(dl_layer *layer, bool trainable) {
     dl_layer_walk(layer, set_trainable, &trainable);
-}
-
-/* ---- building and checking --------------------------------------------------------------------------------------- */
-
-static dl_status check_one_input(const dl_layer *layer, const dl_spec *in) {
-    const dl_layer_def *definition = dl_layer_definition(layer);
-    const char *name = dl_layer_class(layer);
-    if (in->dims < definition->minimum_dims || (definition->maximum_dims && in->dims > definition->maximum_dims)) {
-        if (definition->minimum_dims == definition->maximum_dims)
-            return dl_fail(DL_SHAPE, "%s takes inputs of %d dimensions (the batch counted), got %s", name,
-                           definition->minimum_dims, dl_spec_text_of(in).at);
-        return dl_fail(DL_SHAPE, "%s takes inputs of %d or more dimensions (the batch counted), got %s", name,
-                       definition->minimum_dims, dl_spec_text_of(in).at);
-    }
-    if (!(definition->flags & DL_LAYER_ANY_DTYPE) && in->dtype != layer->dtype)
-        return dl_fail(DL_DTYPE, "%s computes in %s, got inputs of %s %s; convert them first (x:to(\"%s\"))", name,
-                       dl_dtype_name(layer->dtype), dl_dtype_name(in->dtype), dl_spec_text_of(in).at,
-                       dl_dtype_name(layer->dtype));
-    return DL_OK;
-}
-
-static dl_status check_inputs(const dl_layer *layer, const dl_spec *in, int inputs) {
-    const dl_layer_def *definition = dl_layer_definition(layer);
-    bool many = definition->maximum_inputs && inputs > definition->maximum_inputs;
-    if (inputs < definition->minimum_inputs || many)
-        return dl_fail(DL_INVALID, "%s takes %d input%s%s, got %d", dl_layer_class(layer),
-                       many ? definition->maximum_inputs : definition->minimum_inputs,
-                       (many ? definition->maximum_inputs : definition->minimum_inputs) == 1 ? "" : "s",
-                       definition->maximum_inputs == definition->minimum_inputs ? "" : many ? " at most" : " or more",
-                       inputs);
-    for (int i = 0; i < inputs; i++)
-        DL_TRY(check_one_input(layer, &in[i]));
-    return DL_OK;
-}
-
-dl_status dl_layer_check_sizes(const dl_layer *layer, const dl_spec *in) {
-    for (int i = 1; i < in->dims; i++)
-        if (in->shape[i] == 0)
-            return dl_fail(DL_SHAPE, "%s cannot take inputs with a size of zero, got %s", dl_layer_class(layer),
-                           dl_spec_text_of(in).at);
-    return DL_OK;
-}
-
-dl_status dl_layer_fail_built(const dl_layer *layer, const dl_spec *in) {
-    return dl_fail(DL_SHAPE, "%s built for inputs %s, got %s", dl_layer_class(layer),
-                   dl_spec_text_of(&layer->input).at, dl_spec_text_of(in).at);
-}
-
-static dl_status infer_built(const dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
-    const dl_layer_def *definition = dl_layer_definition(layer);
-    DL_TRY(check_inputs(layer, in, inputs));
-    if (definition->infer)
-        return definition->infer(layer, in, inputs, out, outputs);
-    out[0] = in[0];
-    *outputs = 1;
-    return DL_OK;
-}
-
-dl_status dl_layer_build(dl_layer *layer, const dl_spec *in, int inputs) {
-    if (layer->built)
-        return DL_OK;
-    const dl_layer_def *definition = dl_layer_definition(layer);
-    dl_stream before = layer->initial;
-    dl_status status = check_inputs(layer, in, inputs);
-    if (status == DL_OK && inputs > 0) {
-        layer->input = in[0];
-        layer->input.shape[0] = DL_NONE;
-    }
-    if (status == DL_OK && definition->build)
-        status = definition->build(layer, in, inputs);
-    if (status == DL_OK) {
-        layer->built = true;
-        return DL_OK;
-    }
-    drop_weights(layer, 0);
-    layer->initial = before;
-    return dl_layer_fail_path(layer);
-}
-
-dl_status dl_layer_infer(dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
-    DL_TRY(dl_layer_build(layer, in, inputs));
-    if (infer_built(layer, in, inputs, out, outputs) != DL_OK)
-        return dl_layer_fail_path(layer);
-    return DL_OK;
-}
-
-/* ---- calls ------------------------------------------------------------------------------------------------------- */
-
-dl_status dl_call_return(dl_layer_call *call, dl_tensor *out) {
-    call->out[0] = out;
-    call->outputs = 1;
-    return out ? DL_OK : dl_last_status();
-}
-
-void dl_call_release(dl_layer_call *call) {
-    for (int i = 0; i < call->outputs; i++)
-        dl_release(call->out[i]);
-    dl_release(call->out_mask);
-    call->outputs = 0;
-    call->out_mask = NULL;
-}
-
-dl_status dl_call_finish(dl_layer *layer, dl_layer_call *call, size_t scope, dl_status status) {
-    for (int i = 0; status == DL_OK && i < call->outputs; i++)
-        if (!call->out[i])
-            status = dl_fail(DL_STATE, "%s made no output %d", dl_layer_class(layer), i + 1);
-    if (status == DL_OK) {
-        for (int i = 0; i < call->outputs; i++)
-            dl_retain(call->out[i]);
-        if (!call->out_mask && (dl_layer_definition(layer)->flags & DL_LAYER_KEEPS_MASK) && call->masks)
-            call->out_mask = call->masks[0];
-        if (call->out_mask)
-            dl_retain(call->out_mask);
-    } else {
-        call->outputs = 0;
-        call->out_mask = NULL;
-    }
-    dl_scope_end(call->context, scope, NULL);
-    return status == DL_OK ? DL_OK : dl_layer_fail_path(layer);
-}
-
-static dl_status remember_place(dl_layer *layer, dl_deferred *deferred) {
-    DL_TRY(dl_grow(deferred->context, &deferred->places, deferred->place_count, &deferred->place_capacity,
-                   sizeof *deferred->places));
-    deferred->places[deferred->place_count++] = (dl_old_place){layer, layer->stream.position};
-    return DL_OK;
-}
-
-dl_status dl_layer_run(dl_layer *layer, dl_layer_call *call) {
-    const dl_layer_def *definition = dl_layer_definition(layer);
-    call->outputs = 0;
-    call->out_mask = NULL;
-    if ((definition->flags & DL_LAYER_RANDOM) && call->deferred)
-        DL_TRY(remember_place(layer, call->deferred));
-    size_t scope = dl_scope_begin(call->context);
-    DL_TRY(dl_call_finish(layer, call, scope, definition->call(layer, call)));
-    if (call->deferred && call->deferred->anomaly) {
-        dl_status status = dl_anomaly_watch(call->deferred->anomaly, layer, call);
-        if (status != DL_OK) {
-            dl_call_release(call);
-            return dl_layer_fail_path(layer);
-        }
-    }
-    return DL_OK;
-}
-
-#define MOST_DIRECT_INPUTS 64
-
-dl_status dl_layer_apply(dl_layer *layer, dl_tensor *const *in, int inputs, bool training, dl_tensor **out,
-                         int *outputs) {
-    dl_spec specs[MOST_DIRECT_INPUTS];
-    dl_spec out_specs[DL_MAX_LAYER_OUTPUTS];
-    if (inputs > MOST_DIRECT_INPUTS)
-        return dl_fail(DL_INVALID, "%s takes at most %d tensors in a call, got %d", dl_layer_class(layer),
-                       MOST_DIRECT_INPUTS, inputs);
-    for (int i = 0; i < inputs; i++)
-        specs[i] = dl_spec_of_tensor(in[i]);
-    DL_TRY(dl_layer_infer(layer, specs, inputs, out_specs, outputs));
-    dl_deferred deferred = {.context = layer->object.context};
-    dl_layer_call call = {.context = deferred.context, .training = training, .in = in, .inputs = inputs,
-                          .deferred = &deferred};
-    dl_status status = dl_layer_run(layer, &call);
-    if (status == DL_OK) {
-        memcpy(out, call.out, (size_t)call.outputs * sizeof *out);
-        *outputs = call.outputs;
-        dl_release(call.out_mask);
-        dl_deferred_commit(&deferred);
-    } else {
-        dl_deferred_rollback(&deferred);
-    }
-    dl_deferred_free(&deferred);
-    return status;
 }

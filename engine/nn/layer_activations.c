@@ -16,8 +16,8 @@ static dl_status call_any(dl_layer *layer, dl_layer_call *call) {
 }
 
 /* Only glu changes the shape: it halves its axis. */
-static dl_status infer_any(const dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
-    (void)inputs;
+static dl_status infer_any(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
+    const dl_spec *in = inputs->specs;
     const dl_object *activation = DL_OPTIONS(layer, dl_activation_layer_options)->activation;
     *out = *in;
     *outputs = 1;
@@ -90,8 +90,8 @@ const dl_layer_def dl_layer_elu = {
 
 /* ---- PReLU ------------------------------------------------------------------------------------------------------- */
 
-static dl_status build_prelu(dl_layer *layer, const dl_spec *in, int inputs) {
-    (void)inputs;
+static dl_status build_prelu(dl_layer *layer, const dl_inputs *inputs) {
+    const dl_spec *in = inputs->specs;
     const dl_prelu_options *options = DL_OPTIONS(layer, dl_prelu_options);
     int64_t shape[DL_MAX_DIMS];
     for (int i = 1; i < in->dims; i++)
@@ -112,8 +112,8 @@ static dl_status build_prelu(dl_layer *layer, const dl_spec *in, int inputs) {
                                options->alpha_regularizer, true);
 }
 
-static dl_status infer_prelu(const dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
-    (void)inputs;
+static dl_status infer_prelu(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
+    const dl_spec *in = inputs->specs;
     const dl_tensor *alpha = layer->weights[0].value;
     bool fits = in->dims == alpha->dims + 1;
     for (int i = 0; fits && i < alpha->dims; i++)
@@ -165,8 +165,8 @@ static dl_status call_softmax(dl_layer *layer, dl_layer_call *call) {
     return dl_call_return(call, dl_activate(layer->state, call->in[0]));
 }
 
-static dl_status infer_softmax(const dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
-    (void)inputs;
+static dl_status infer_softmax(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
+    const dl_spec *in = inputs->specs;
     int axis;
     DL_TRY(dl_dim_normalize(DL_OPTIONS(layer, dl_softmax_layer_options)->axis, in->dims, &axis));
     *out = *in;

@@ -7,8 +7,8 @@ static int axis_of(const dl_layer *layer, int dims) {
     return (int)(axis < 0 ? axis + dims : axis);
 }
 
-static dl_status build(dl_layer *layer, const dl_spec *in, int inputs) {
-    (void)inputs;
+static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
+    const dl_spec *in = inputs->specs;
     const dl_batch_normalization_options *options = DL_OPTIONS(layer, dl_batch_normalization_options);
     int axis;
     DL_TRY(dl_dim_normalize(options->axis, in->dims, &axis));
@@ -30,8 +30,8 @@ static dl_status build(dl_layer *layer, const dl_spec *in, int inputs) {
                                false);
 }
 
-static dl_status infer(const dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
-    (void)inputs;
+static dl_status infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
+    const dl_spec *in = inputs->specs;
     if (in->dims != layer->input.dims ||
         in->shape[axis_of(layer, in->dims)] != layer->weights[layer->weight_count - 1].value->shape[0])
         return dl_layer_fail_built(layer, in);

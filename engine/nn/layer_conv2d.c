@@ -13,8 +13,8 @@ static dl_status init(dl_layer *layer) {
     return DL_OK;
 }
 
-static dl_status build(dl_layer *layer, const dl_spec *in, int inputs) {
-    (void)inputs;
+static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
+    const dl_spec *in = inputs->specs;
     const dl_conv2d_layer_options *options = DL_OPTIONS(layer, dl_conv2d_layer_options);
     int64_t channels = in->shape[3];
     if (channels == DL_NONE)
@@ -33,8 +33,8 @@ static dl_status build(dl_layer *layer, const dl_spec *in, int inputs) {
                                options->bias_regularizer, true);
 }
 
-static dl_status infer(const dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
-    (void)inputs;
+static dl_status infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
+    const dl_spec *in = inputs->specs;
     const dl_conv2d_layer_options *options = DL_OPTIONS(layer, dl_conv2d_layer_options);
     if (in->shape[3] != layer->weights[0].value->shape[2] * options->groups)
         return dl_layer_fail_built(layer, in);

@@ -1,8 +1,8 @@
 /* nn/layer_dense.c: the fully connected layer. */
 #include "nn/nn.h"
 
-static dl_status build(dl_layer *layer, const dl_spec *in, int inputs) {
-    (void)inputs;
+static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
+    const dl_spec *in = inputs->specs;
     const dl_dense_options *options = DL_OPTIONS(layer, dl_dense_options);
     int64_t features = in->shape[in->dims - 1];
     if (features == DL_NONE)
@@ -16,8 +16,8 @@ static dl_status build(dl_layer *layer, const dl_spec *in, int inputs) {
                                options->bias_regularizer, true);
 }
 
-static dl_status infer(const dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
-    (void)inputs;
+static dl_status infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
+    const dl_spec *in = inputs->specs;
     const int64_t *kernel = layer->weights[0].value->shape;
     if (in->shape[in->dims - 1] != kernel[0])
         return dl_layer_fail_built(layer, in);

@@ -25,8 +25,8 @@ static dl_status noise_sizes(const dl_ints *noise, const dl_spec *in, int64_t *s
                    dl_spec_text_of(in).at);
 }
 
-static dl_status infer(const dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
-    (void)inputs;
+static dl_status infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
+    const dl_spec *in = inputs->specs;
     const dl_dropout_layer_options *options = DL_OPTIONS(layer, dl_dropout_layer_options);
     int64_t shape[DL_MAX_DIMS];
     if (options->noise_shape.count)

@@ -4,8 +4,7 @@
 
 #include "nn/nn.h"
 
-static dl_status infer(const dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
-    (void)in;
+static dl_status infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
     (void)inputs;
     const dl_input_options *options = DL_OPTIONS(layer, dl_input_options);
     *out = (dl_spec){.dtype = (dl_dtype)options->dtype, .dims = options->shape.count + 1};

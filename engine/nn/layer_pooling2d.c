@@ -11,8 +11,8 @@ static dl_ints strides_of(const dl_pooling2d_options *options) {
     return options->strides.count ? options->strides : options->pool_size;
 }
 
-static dl_status pooling_infer(const dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
-    (void)inputs;
+static dl_status pooling_infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
+    const dl_spec *in = inputs->specs;
     const dl_pooling2d_options *options = DL_OPTIONS(layer, dl_pooling2d_options);
     DL_TRY(dl_layer_check_sizes(layer, in));
     dl_ints strides = strides_of(options);
@@ -83,8 +83,8 @@ static dl_status global_init(dl_layer *layer) {
     return dl_check_data_format(dl_layer_class(layer), DL_OPTIONS(layer, dl_global_pooling2d_options)->data_format);
 }
 
-static dl_status global_infer(const dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
-    (void)inputs;
+static dl_status global_infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
+    const dl_spec *in = inputs->specs;
     DL_TRY(dl_layer_check_sizes(layer, in));
     *out = *in;
     if (DL_OPTIONS(layer, dl_global_pooling2d_options)->keepdims) {

@@ -16,7 +16,7 @@ static dl_status return_reshaped(dl_layer *layer, dl_layer_call *call) {
     dl_spec in = dl_spec_of_tensor(call->in[0]);
     dl_spec out;
     int outputs;
-    DL_TRY(dl_layer_definition(layer)->infer(layer, &in, 1, &out, &outputs));
+    DL_TRY(dl_layer_definition(layer)->infer(layer, &(dl_inputs){&in, 1, NULL}, &out, &outputs));
     return dl_call_return(call, dl_reshape(call->context, call->in[0], out.dims, out.shape));
 }
 
@@ -26,9 +26,9 @@ static dl_status flatten_init(dl_layer *layer) {
     return dl_check_data_format("Flatten", DL_OPTIONS(layer, dl_flatten_layer_options)->data_format);
 }
 
-static dl_status flatten_infer(const dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
+static dl_status flatten_infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
     (void)layer;
-    (void)inputs;
+    const dl_spec *in = inputs->specs;
     *out = *in;
     out->dims = 2;
     out->shape[1] = sample_size(in);
@@ -70,8 +70,8 @@ static dl_status fail_reshape(const dl_spec *in, const dl_spec *out) {
                    dl_spec_text_of(&target).at, dl_spec_text_of(in).at);
 }
 
-static dl_status reshape_infer(const dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs) {
-    (void)inputs;
+static dl_status reshape_infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
+    const dl_spec *in = inputs->specs;
     const dl_ints *target = &DL_OPTIONS(layer, dl_reshape_layer_options)->target_shape;
     int64_t size = sample_size(in);
     int64_t known = 1;

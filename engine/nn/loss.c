@@ -44,7 +44,7 @@ static dl_tensor *mask_weights(dl_tensor *mask, dl_dtype dtype, int reduction) {
     return dl_mul_number(context, weights, valid > 0 ? (double)dl_tensor_numel(mask) / valid : 0);
 }
 
-static dl_tensor *merge_mask(dl_tensor *mask, dl_tensor *sample_weight, dl_dtype dtype, int reduction) {
+dl_tensor *dl_merge_mask(dl_tensor *mask, dl_tensor *sample_weight, dl_dtype dtype, int reduction) {
     dl_context *context = mask->context;
     dl_tensor *weights = mask_weights(mask, dtype, reduction);
     if (!weights || !sample_weight)
@@ -61,7 +61,7 @@ dl_tensor *dl_reduce_losses(dl_tensor *losses, dl_tensor *mask, dl_tensor *sampl
     if (sample_weight)
         sample_weight = dl_to(context, sample_weight, losses->dtype);
     if (mask)
-        sample_weight = merge_mask(mask, sample_weight, losses->dtype, reduction);
+        sample_weight = dl_merge_mask(mask, sample_weight, losses->dtype, reduction);
     if (sample_weight) {
         if (dl_match_ranks(context, &losses, &sample_weight) != DL_OK)
             return NULL;
@@ -76,14 +76,30 @@ dl_tensor *dl_reduce_losses(dl_tensor *losses, dl_tensor *mask, dl_tensor *sampl
     return dl_mean_all(context, losses);
 }
 
-dl_tensor *dl_loss(dl_object *loss, dl_tensor *target, dl_tensor *prediction, dl_tensor *sample_weight) {
+dl_tensor *dl_fill_masked_labels(dl_tensor *target, dl_tensor *mask) {
+    dl_context *context = mask->context;
+    if (target->dtype != DL_INT32 && target->dtype != DL_INT64 && target->dtype != DL_UINT8)
+        return target;
+    if (target->dims == mask->dims + 1 && target->shape[mask->dims] == 1)
+        mask = dl_unsqueeze(context, mask, -1);
+    if (!mask || !dl_tensor_same_shape(target, mask))
+        return mask ? target : NULL;
+    return dl_where(context, mask, target, dl_scalar(context, target->dtype, 1));
+}
+
+dl_tensor *dl_loss(dl_object *loss, dl_tensor *target, dl_tensor *prediction, dl_tensor *prediction_mask,
+                   dl_tensor *sample_weight) {
     if (!target || !prediction)
         return NULL;
     const dl_loss_def *definition = (const dl_loss_def *)loss->definition;
     dl_context *context = prediction->context;
     size_t scope = dl_scope_begin(context);
     dl_tensor *mask = NULL;
-    dl_tensor *losses = definition->call(loss, target, prediction, &mask);
+    if (prediction_mask)
+        target = dl_fill_masked_labels(target, prediction_mask);
+    dl_tensor *losses = target ? definition->call(loss, target, prediction, &mask) : NULL;
+    if (prediction_mask)
+        mask = mask ? dl_mul(context, mask, prediction_mask) : prediction_mask;
     dl_tensor *reduced =
         dl_reduce_losses(losses, mask, sample_weight, DL_OPTIONS(loss, dl_loss_options)->reduction);
     if (!reduced)

@@ -156,7 +156,7 @@ static dl_status predict_batch(prediction *p, int64_t start) {
         status = p->part[i] ? DL_OK : dl_last_status();
     }
     if (status == DL_OK)
-        status = dl_layer_apply(p->model, p->part, p->inputs, false, batch, &outputs);
+        status = dl_layer_apply(p->model, p->part, p->inputs, NULL, batch, &outputs);
     if (status == DL_OK) {
         status = keep_rows(p, start, end - start, batch, outputs);
         for (int k = 0; k < outputs; k++)

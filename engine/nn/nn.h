@@ -74,9 +74,11 @@ void dl_deferred_commit(dl_deferred *deferred);   /* allocates nothing */
 void dl_deferred_rollback(dl_deferred *deferred); /* streams go back; the rest is dropped */
 void dl_deferred_free(dl_deferred *deferred);
 
-/* Runs the layer: call has context, training, in, inputs, masks, deferred. out[] and out_mask are new references in no
- * scope after success. Shapes were checked before (dl_layer_infer). */
+/* Runs the layer: call has context, training, in, inputs, arguments, masks, deferred. out[] and out_masks[] are new
+ * references in no scope after success. Shapes were checked before (dl_layer_infer). */
 dl_status dl_layer_run(dl_layer *layer, dl_layer_call *call);
+/* Takes back the weights of a build that failed. */
+void dl_layer_drop_weights(dl_layer *layer);
 /* The end of a run: makes call->out references of their own, closes the scope, names the layer in the error. */
 dl_status dl_call_finish(dl_layer *layer, dl_layer_call *call, size_t scope, dl_status status);
 void dl_call_release(dl_layer_call *call);
@@ -85,6 +87,30 @@ dl_status dl_call_return(dl_layer_call *call, dl_tensor *out);
 
 /* Makes room for one more entry in *(void **)array, which has `count` of `*capacity` entries of `size` bytes. */
 dl_status dl_grow(dl_context *context, void *array, int count, int *capacity, size_t size);
+
+/* ---- what a call says beside its inputs -------------------------------------------------------------------------- */
+
+typedef struct dl_argument_room {
+    dl_arguments arguments;
+    _Alignas(max_align_t) char options[DL_MAX_CALL_OPTIONS];
+} dl_argument_room;
+
+/* room->arguments is what is given (may be NULL), with the defaults of the options where none are. */
+dl_status dl_complete_arguments(const dl_layer *layer, const dl_arguments *given, dl_argument_room *room);
+/* The role of input i; -1 where it has none: it is one too many. */
+int dl_role_of(const dl_layer *layer, const dl_arguments *arguments, int i);
+#define DL_MAX_INPUT_NAME 64
+/* The name of a role, without "...". */
+void dl_input_name(const dl_layer *layer, int role, char text[DL_MAX_INPUT_NAME]);
+/* The role of this name (without "..."), or -1. */
+int dl_find_role(const dl_layer *layer, const char *name);
+/* Whether several inputs may have the role of this name. */
+bool dl_takes_many(const char *name);
+/* *out is NULL if from is; freed by dl_free. */
+dl_status dl_arguments_copy(const dl_layer *layer, const dl_arguments *from, int inputs, dl_arguments **out);
+/* As a map for a config, and back into a copy. */
+dl_status dl_arguments_to_value(const dl_layer *layer, const dl_arguments *arguments, int inputs, dl_value *map);
+dl_status dl_arguments_from_value(const dl_layer *layer, const dl_value *map, int inputs, dl_arguments **out);
 
 /* ---- anomalies --------------------------------------------------------------------------------------------------- */
 
@@ -129,6 +155,7 @@ typedef struct dl_graph_node {
     dl_layer *layer; /* one of the model's children; NULL: an input that is no layer */
     int inputs;
     int *in; /* values */
+    dl_arguments *arguments; /* may be NULL */
     int outputs;
     int out;                 /* the first of its values */
     const dl_fusion *fusion; /* runs together with the node `first` before it */
@@ -171,12 +198,14 @@ dl_status dl_graph_create(dl_context *context, dl_graph **out);
 void dl_graph_free(dl_graph *graph);
 /* Adds an input; *value is its place. */
 dl_status dl_graph_input(dl_graph *graph, dl_layer *layer, const dl_spec *spec, int *value);
-/* Adds a call of the layer (building it if need be) on values; *first is the place of its first output. */
-dl_status dl_graph_call(dl_graph *graph, dl_layer *layer, const int *in, int inputs, int *first);
+/* Adds a call of the layer (building it if need be) on values; *first is the place of its first output. arguments (may
+ * be NULL) are copied. */
+dl_status dl_graph_call(dl_graph *graph, dl_layer *layer, const int *in, int inputs, const dl_arguments *arguments,
+                        int *first);
 /* Sets what the graph takes and gives, and plans the run. */
 dl_status dl_graph_finish(dl_graph *graph, const int *inputs, int input_count, const int *outputs, int output_count);
 /* infer, call and finalize of a layer whose state is its graph. */
-dl_status dl_graph_infer(const dl_layer *model, const dl_spec *in, int inputs, dl_spec *out, int *outputs);
+dl_status dl_graph_infer(const dl_layer *model, const dl_inputs *inputs, dl_spec *out, int *outputs);
 dl_status dl_graph_run(dl_layer *model, dl_layer_call *call);
 void dl_graph_finalize(dl_layer *model);
 
@@ -189,8 +218,15 @@ dl_status dl_match_ranks(dl_context *context, dl_tensor **a, dl_tensor **b);
 dl_status dl_check_same_shape(const dl_tensor *target, const dl_tensor *prediction);
 /* The reduction of the samples' losses. mask (may be NULL): false is ignored. */
 dl_tensor *dl_reduce_losses(dl_tensor *losses, dl_tensor *mask, dl_tensor *sample_weight, int reduction);
-/* Computes this batch's sums into metric->pending; dl_metric_commit adds them. */
-dl_status dl_metric_prepare(dl_metric *metric, dl_tensor *target, dl_tensor *prediction, dl_tensor *weights);
+/* The mask (true counts) as sample weights, times those given (may be NULL); for a mean over the batch scaled so that
+ * the valid samples count for the masked ones too, as in Keras. In the open scope. */
+dl_tensor *dl_merge_mask(dl_tensor *mask, dl_tensor *sample_weight, dl_dtype dtype, int reduction);
+/* Labels where the mask is false become 1: padding has the label 0, which is no class, and has no weight anyway. */
+dl_tensor *dl_fill_masked_labels(dl_tensor *target, dl_tensor *mask);
+/* Computes this batch's sums into metric->pending; dl_metric_commit adds them. mask (may be NULL): of the predictions,
+ * false is left out. */
+dl_status dl_metric_prepare(dl_metric *metric, dl_tensor *target, dl_tensor *prediction, dl_tensor *mask,
+                            dl_tensor *weights);
 void dl_metric_commit(dl_metric *metric);
 
 /* ---- optimizers -------------------------------------------------------------------------------------------------- */

@@ -493,7 +493,7 @@ static dl_status build_as_saved(const reader *r, dl_model *model) {
     if (list.kind == DL_VALUE_LIST && list.as.list.count == 1) {
         status = read_spec(&list.as.list.items[0], &spec);
         if (status == DL_OK)
-            status = dl_layer_build(model, &spec, 1);
+            status = dl_layer_build(model, &(dl_inputs){&spec, 1, NULL});
     }
     dl_value_clear(&list);
     return status;

@@ -35,7 +35,7 @@ static bool declared_input(const dl_layer *model, dl_spec *spec) {
                                          : dl_layer_common(first);
     int outputs;
     if (is_input(first))
-        return dl_layer_infer(first, NULL, 0, spec, &outputs) == DL_OK;
+        return dl_layer_infer(first, &(dl_inputs){0}, spec, &outputs) == DL_OK;
     if (common->input_shape.count > 0) {
         *spec = spec_of_sample(&common->input_shape, first->dtype);
         return true;
@@ -53,7 +53,7 @@ static bool declared_input(const dl_layer *model, dl_spec *spec) {
 /* Appends the layer to the graph and makes its first output what the model gives. */
 static dl_status extend(dl_graph *graph, dl_layer *layer, int *last) {
     int value;
-    DL_TRY(dl_graph_call(graph, layer, last, 1, &value));
+    DL_TRY(dl_graph_call(graph, layer, last, 1, NULL, &value));
     if (graph->nodes[graph->node_count - 1].outputs != 1)
         return dl_fail(DL_SHAPE, "Sequential: layer '%s' has %d outputs, and a chain takes layers of one", layer->name,
                        graph->nodes[graph->node_count - 1].outputs);
@@ -90,13 +90,12 @@ static void remember_input(dl_layer *model, const dl_spec *spec) {
     memcpy(options->layer.input_shape.at, spec->shape + 1, (size_t)(spec->dims - 1) * sizeof *spec->shape);
 }
 
-static dl_status build(dl_layer *model, const dl_spec *in, int inputs) {
-    (void)inputs;
+static dl_status build(dl_layer *model, const dl_inputs *inputs) {
     if (model->child_count == 0)
         return dl_fail(DL_STATE, "Sequential: there are no layers yet; add some");
     dl_spec spec;
     if (!declared_input(model, &spec)) {
-        spec = in[0];
+        spec = inputs->specs[0];
         spec.shape[0] = DL_NONE;
     }
     DL_TRY(make_graph(model, &spec));

@@ -36,6 +36,7 @@ static void free_pending(dl_symbol_call *pending) {
         for (int i = 0; i < call->inputs; i++)
             release_symbol(call->in[i], &pending);
         dl_free(call->in);
+        dl_free(call->arguments);
         dl_object_release(&call->layer->object);
         dl_free(call);
     }
@@ -54,13 +55,14 @@ const dl_spec *dl_symbol_spec(const dl_symbol *symbol) {
 /* ---- making ------------------------------------------------------------------------------------------------------ */
 
 /* A call with one reference, which the caller drops. */
-static dl_symbol_call *make_call(dl_layer *layer, dl_symbol *const *in, int inputs) {
+static dl_symbol_call *make_call(dl_layer *layer, dl_symbol *const *in, int inputs, const dl_arguments *arguments) {
     dl_context *context = layer->object.context;
     dl_symbol_call *call = dl_alloc_zeroed(context, sizeof *call);
     if (!call)
         return NULL;
     call->in = dl_alloc_array(context, (size_t)DL_MAX(inputs, 1), sizeof *call->in);
-    if (!call->in) {
+    if (!call->in || dl_arguments_copy(layer, arguments, inputs, &call->arguments) != DL_OK) {
+        dl_free(call->in);
         dl_free(call);
         return NULL;
     }
@@ -75,9 +77,9 @@ static dl_symbol_call *make_call(dl_layer *layer, dl_symbol *const *in, int inpu
     return call;
 }
 
-static dl_status make_symbols(dl_layer *layer, dl_symbol *const *in, int inputs, const dl_spec *specs, int outputs,
-                              dl_symbol **out) {
-    dl_symbol_call *call = make_call(layer, in, inputs);
+static dl_status make_symbols(dl_layer *layer, dl_symbol *const *in, int inputs, const dl_arguments *arguments,
+                              const dl_spec *specs, int outputs, dl_symbol **out) {
+    dl_symbol_call *call = make_call(layer, in, inputs, arguments);
     if (!call)
         return dl_last_status();
     dl_status status = DL_OK;
@@ -114,20 +116,21 @@ dl_status dl_input(dl_context *context, const dl_spec *spec, const char *name, d
     options.dtype = (int)spec->dtype;
     dl_layer *layer;
     DL_TRY(dl_layer_create(context, "InputLayer", &options, &layer));
-    dl_status status = make_symbols(layer, NULL, 0, spec, 1, out);
+    dl_status status = make_symbols(layer, NULL, 0, NULL, spec, 1, out);
     dl_object_release(&layer->object);
     return status;
 }
 
-dl_status dl_layer_symbolic(dl_layer *layer, dl_symbol *const *in, int inputs, dl_symbol **out, int *outputs) {
+dl_status dl_layer_symbolic(dl_layer *layer, dl_symbol *const *in, int inputs, const dl_arguments *arguments,
+                            dl_symbol **out, int *outputs) {
     dl_spec out_specs[DL_MAX_LAYER_OUTPUTS];
     dl_spec *specs = dl_alloc_array(layer->object.context, (size_t)DL_MAX(inputs, 1), sizeof *specs);
     if (!specs)
         return dl_last_status();
     for (int i = 0; i < inputs; i++)
         specs[i] = in[i]->spec;
-    dl_status status = dl_layer_infer(layer, specs, inputs, out_specs, outputs);
+    dl_status status = dl_layer_infer(layer, &(dl_inputs){specs, inputs, arguments}, out_specs, outputs);
     dl_free(specs);
     DL_TRY(status);
-    return make_symbols(layer, in, inputs, out_specs, *outputs, out);
+    return make_symbols(layer, in, inputs, arguments, out_specs, *outputs, out);
 }

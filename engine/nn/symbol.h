@@ -12,6 +12,7 @@ struct dl_symbol_call {
     dl_layer *layer; /* counted */
     int inputs;
     dl_symbol **in; /* counted */
+    dl_arguments *arguments; /* may be NULL */
     bool seen;      /* while a model is made: it has a place */
     int place;      /* of the node */
     dl_symbol_call *next; /* while it is freed */

@@ -180,7 +180,7 @@ static dl_status check_shapes(step *s) {
     if (same)
         return DL_OK;
     trainer->checked_count = 0;
-    DL_TRY(dl_layer_infer(s->model, trainer->checked, s->inputs, out, &outputs));
+    DL_TRY(dl_layer_infer(s->model, &(dl_inputs){trainer->checked, s->inputs, NULL}, out, &outputs));
     if (outputs != trainer->output_count)
         return dl_fail(DL_STATE, "%s has %d outputs and was compiled for %d; compile it again", s->model->name, outputs,
                        trainer->output_count);
@@ -217,7 +217,7 @@ static dl_status collect_weights(void *argument, dl_layer *layer, const char *pa
 /* ---- a step: losses and metrics ---------------------------------------------------------------------------------- */
 
 /* The loss of output k, weighted, added to the total (NULL: there is none yet). In the open scope. */
-static dl_status add_output_loss(step *s, int k, dl_tensor *prediction, dl_tensor **total) {
+static dl_status add_output_loss(step *s, int k, const dl_layer_call *call, dl_tensor **total) {
     dl_trainer *trainer = s->trainer;
     if (!trainer->losses[k])
         return DL_OK;
@@ -225,7 +225,7 @@ static dl_status add_output_loss(step *s, int k, dl_tensor *prediction, dl_tenso
         return dl_fail(DL_INVALID, "%s: output '%s' has a loss and needs targets", s->model->name,
                        dl_model_output_name(s->model, k));
     dl_tensor *weight = s->sample_weights ? s->sample_weights[k] : NULL;
-    dl_tensor *loss = dl_loss(trainer->losses[k], s->y[k], prediction, weight);
+    dl_tensor *loss = dl_loss(trainer->losses[k], s->y[k], call->out[k], call->out_masks[k], weight);
     if (!loss)
         return dl_fail_prefix("%s", s->model->name);
     if (loss->dims != 0)
@@ -256,22 +256,22 @@ static dl_status add_penalties(step *s, dl_tensor **total) {
     return DL_OK;
 }
 
-static dl_status prepare_metrics(step *s, dl_tensor *const *predictions) {
+static dl_status prepare_metrics(step *s, const dl_layer_call *call) {
     int place = 0;
     for (int k = 0; k < s->trainer->output_count; k++)
         for (int i = 0; i < s->trainer->metric_counts[k]; i++, place++) {
             if (!s->y || !s->y[k])
                 return dl_fail(DL_INVALID, "%s: output '%s' has metrics and needs targets", s->model->name,
                                dl_model_output_name(s->model, k));
-            DL_TRY(dl_metric_prepare(s->trainer->metrics[place], s->y[k], predictions[k], NULL));
+            DL_TRY(dl_metric_prepare(s->trainer->metrics[place], s->y[k], call->out[k], call->out_masks[k], NULL));
         }
     return DL_OK;
 }
 
-static dl_status compute_loss(step *s, dl_tensor *const *predictions, dl_tensor **total) {
+static dl_status compute_loss(step *s, const dl_layer_call *call, dl_tensor **total) {
     *total = NULL;
     for (int k = 0; k < s->trainer->output_count; k++)
-        DL_TRY(add_output_loss(s, k, predictions[k], total));
+        DL_TRY(add_output_loss(s, k, call, total));
     DL_TRY(add_penalties(s, total));
     if (!*total)
         return dl_fail(DL_STATE, "%s has no loss: give compile one", s->model->name);
@@ -335,11 +335,11 @@ static dl_status watch_anomalies(dl_trainer *trainer) {
 }
 
 /* From the predictions to all that the commit needs; inside a scope. */
-static dl_status finish_compute(step *s, dl_tensor *const *predictions) {
+static dl_status finish_compute(step *s, const dl_layer_call *call) {
     dl_trainer *trainer = s->trainer;
     dl_tensor *total;
-    DL_TRY(compute_loss(s, predictions, &total));
-    DL_TRY(prepare_metrics(s, predictions));
+    DL_TRY(compute_loss(s, call, &total));
+    DL_TRY(prepare_metrics(s, call));
     if (!s->training)
         return DL_OK;
     DL_TRY(compute_gradients(s, total));
@@ -355,7 +355,7 @@ static dl_status compute(step *s) {
                           .deferred = &trainer->deferred};
     DL_TRY(dl_layer_run(s->model, &call));
     size_t scope = dl_scope_begin(trainer->context);
-    dl_status status = finish_compute(s, call.out);
+    dl_status status = finish_compute(s, &call);
     dl_scope_end(trainer->context, scope, NULL);
     dl_call_release(&call);
     return status == DL_OK ? dl_poll(trainer->context) : status;

@@ -261,9 +261,9 @@ static void run_layer(void) {
     memcpy(spec.shape, dl_tensor_shape(x), (size_t)spec.dims * sizeof *spec.shape);
     dl_tensor *y = NULL;
     int outputs;
-    if (CHECK(dl_layer_build(layer, &spec, 1) == DL_OK)) {
+    if (CHECK(dl_layer_build(layer, &(dl_inputs){&spec, 1, NULL}) == DL_OK)) {
         set_weights(layer);
-        CHECK(dl_layer_apply(layer, &x, 1, case_flag("training"), &y, &outputs) == DL_OK);
+        CHECK(dl_layer_apply(layer, &x, 1, &(dl_arguments){.training = case_flag("training")}, &y, &outputs) == DL_OK);
         compare("output", y, item_of(dl_value_get(test_case, "outputs"), 0));
         if (y)
             compare_layer_gradients(layer, x, y);
@@ -299,7 +299,7 @@ static void run_loss(void) {
     dl_tensor *prediction = stored(item_of(inputs, 1));
     dl_tensor *weight = stored(item_of(inputs, 2));
     dl_requires_grad_(prediction, true);
-    dl_tensor *value = dl_loss(loss, target, prediction, weight);
+    dl_tensor *value = dl_loss(loss, target, prediction, NULL, weight);
     compare("loss", value, item_of(dl_value_get(test_case, "outputs"), 0));
     if (value)
         compare_gradient(value, prediction, item_of(dl_value_get(test_case, "grad_outputs"), 0),

@@ -7,7 +7,7 @@
 static dl_tensor *apply(dl_layer *layer, dl_tensor *x, bool training) {
     dl_tensor *y[DL_MAX_LAYER_OUTPUTS] = {NULL};
     int outputs;
-    if (!CHECK(dl_layer_apply(layer, &x, 1, training, y, &outputs) == DL_OK))
+    if (!CHECK(dl_layer_apply(layer, &x, 1, &(dl_arguments){.training = training}, y, &outputs) == DL_OK))
         fprintf(stderr, "    %s\n", dl_last_error());
     return y[0];
 }
@@ -65,7 +65,7 @@ static void test_dropout_with_a_shared_mask(void) {
     dl_tensor *wrong = dl_zeros(context, DL_FLOAT32, 3, (int64_t[]){6, 4, 7});
     dl_tensor *out;
     int outputs;
-    CHECK(dl_layer_apply(layer, &wrong, 1, true, &out, &outputs) == DL_SHAPE);
+    CHECK(dl_layer_apply(layer, &wrong, 1, &(dl_arguments){.training = 1}, &out, &outputs) == DL_SHAPE);
     CHECK_CONTAINS(dl_last_error(), "noise_shape {*, 1, 8} does not fit inputs {6, 4, 7}");
     dl_release(wrong);
     dl_release(x);
@@ -114,14 +114,14 @@ static void test_statistics_of_a_shared_layer(void) {
     dl_model *model = NULL;
     for (int i = 0; i < 2; i++) {
         CHECK(dl_input(context, &spec, NULL, &inputs[i]) == DL_OK);
-        CHECK(dl_layer_symbolic(norm, &inputs[i], 1, &outputs[i], &count) == DL_OK);
+        CHECK(dl_layer_symbolic(norm, &inputs[i], 1, NULL, &outputs[i], &count) == DL_OK);
     }
     CHECK(dl_model_functional(context, NULL, inputs, 2, outputs, 2, &model) == DL_OK);
     REQUIRE(model);
     dl_tensor *x[2] = {dl_full(context, DL_FLOAT32, 2, (int64_t[]){4, 3}, 8),
                        dl_full(context, DL_FLOAT32, 2, (int64_t[]){4, 3}, 2)};
     dl_tensor *y[2];
-    CHECK(dl_layer_apply(model, x, 2, true, y, &count) == DL_OK);
+    CHECK(dl_layer_apply(model, x, 2, &(dl_arguments){.training = 1}, y, &count) == DL_OK);
     const float *mean = dl_tensor_data(norm->weights[2].value);
     CHECK_CLOSE(mean[0], (0 * 0.5 + 8 * 0.5) * 0.5 + 2 * 0.5, 1e-6);
     for (int i = 0; i < 2; i++) {
@@ -142,8 +142,8 @@ typedef struct scale_options {
     double start;
 } scale_options;
 
-static dl_status build_scale(dl_layer *layer, const dl_spec *in, int inputs) {
-    (void)inputs;
+static dl_status build_scale(dl_layer *layer, const dl_inputs *inputs) {
+    const dl_spec *in = inputs->specs;
     const scale_options *options = layer->object.options;
     dl_constant_initializer_options constant = {options->start};
     dl_object *initializer;
@@ -425,12 +425,12 @@ static void test_paths_in_errors(void) {
     /* The inner graph is built for the sizes it saw. */
     dl_tensor *wrong = dl_zeros(context, DL_FLOAT32, 3, (int64_t[]){2, 4, 6});
     int outputs;
-    CHECK(dl_layer_apply((dl_layer *)object, &wrong, 1, false, &y, &outputs) == DL_SHAPE);
+    CHECK(dl_layer_apply((dl_layer *)object, &wrong, 1, NULL, &y, &outputs) == DL_SHAPE);
     CHECK_CONTAINS(dl_last_error(), "outer: input 1 was made for {*, 4, 5}, got {2, 4, 6}");
     dl_layer *inner = dl_model_layer((dl_model *)object, 0);
     dl_layer *dense = dl_model_layer(inner, 1);
     dl_tensor *flat = dl_zeros(context, DL_FLOAT32, 2, (int64_t[]){32, 21});
-    CHECK(dl_layer_apply(dense, &flat, 1, false, &y, &outputs) == DL_SHAPE);
+    CHECK(dl_layer_apply(dense, &flat, 1, NULL, &y, &outputs) == DL_SHAPE);
     CHECK_STR(dl_last_error(), "last: Dense built for inputs {*, 20}, got {32, 21}");
     dl_release(flat);
     dl_release(wrong);
@@ -482,7 +482,7 @@ static void test_a_walk_is_told_from_earlier_ones(void) {
     dl_context *context = make_context(4, 1);
     dl_layer *shared = layer_of(context, json);
     dl_spec spec = {.dtype = DL_FLOAT32, .dims = 2, .shape = {DL_NONE, 3}};
-    REQUIRE(shared && dl_layer_build(shared, &spec, 1) == DL_OK);
+    REQUIRE(shared && dl_layer_build(shared, &(dl_inputs){&spec, 1, NULL}) == DL_OK);
     for (int i = 0; i < 3; i++) { /* the heap gives each root the block of the one before, but not under ASan */
         dl_layer *root = layer_of(context, json);
         REQUIRE(root && dl_layer_add_child(root, shared) == DL_OK);

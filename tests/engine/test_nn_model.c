@@ -180,7 +180,7 @@ static void test_fusion_gives_the_same_predictions(void) {
     for (int k = 0; dl_model_layer(model, k); k++) {
         dl_tensor *next = NULL;
         int outputs;
-        CHECK(dl_layer_apply(dl_model_layer(model, k), &h, 1, false, &next, &outputs) == DL_OK);
+        CHECK(dl_layer_apply(dl_model_layer(model, k), &h, 1, NULL, &next, &outputs) == DL_OK);
         dl_release(h);
         h = next;
     }
@@ -405,7 +405,7 @@ static dl_symbol *call_symbol(dl_layer *layer, dl_symbol *a, dl_symbol *b) {
     dl_symbol *in[2] = {a, b};
     dl_symbol *out = NULL;
     int outputs;
-    if (!CHECK(layer && dl_layer_symbolic(layer, in, b ? 2 : 1, &out, &outputs) == DL_OK))
+    if (!CHECK(layer && dl_layer_symbolic(layer, in, b ? 2 : 1, NULL, &out, &outputs) == DL_OK))
         fprintf(stderr, "    %s\n", dl_last_error());
     return out;
 }
@@ -519,7 +519,7 @@ static void test_long_chain_of_symbols(void) {
     for (int i = 0; i < 20000; i++) {
         dl_symbol *next = NULL;
         int outputs;
-        if (dl_layer_symbolic(layer, &last, 1, &next, &outputs) != DL_OK)
+        if (dl_layer_symbolic(layer, &last, 1, NULL, &next, &outputs) != DL_OK)
             break;
         dl_symbol_release(last);
         last = next;

@@ -151,12 +151,12 @@ static void check_specs(dl_context *context, dl_layer *layer) {
     dl_spec spec = spec_of(x);
     dl_tensor *y[DL_MAX_LAYER_OUTPUTS];
     spec.shape[0] = DL_NONE;
-    if (!named(CHECK(dl_layer_infer(layer, &spec, 1, out, &outputs) == DL_OK), layer))
+    if (!named(CHECK(dl_layer_infer(layer, &(dl_inputs){&spec, 1, NULL}, out, &outputs) == DL_OK), layer))
         return;
     CHECK_EQ_INT(outputs, 1);
     CHECK(out[0].shape[0] == DL_NONE);
     for (int training = 0; training < 2; training++) {
-        if (!named(CHECK(dl_layer_apply(layer, &x, 1, training, y, &outputs) == DL_OK), layer))
+        if (!named(CHECK(dl_layer_apply(layer, &x, 1, &(dl_arguments){.training = training}, y, &outputs) == DL_OK), layer))
             break;
         out[0].shape[0] = shape[0];
         dl_spec got = spec_of(y[0]);
@@ -168,7 +168,7 @@ static void check_specs(dl_context *context, dl_layer *layer) {
     memcpy(empty, shape, (size_t)dims * sizeof *empty);
     empty[0] = 0;
     dl_tensor *nothing = dl_zeros(context, DL_FLOAT32, dims, empty);
-    if (named(CHECK(dl_layer_apply(layer, &nothing, 1, false, y, &outputs) == DL_OK), layer)) {
+    if (named(CHECK(dl_layer_apply(layer, &nothing, 1, NULL, y, &outputs) == DL_OK), layer)) {
         CHECK_EQ_INT(dl_tensor_shape(y[0])[0], 0);
         dl_release(y[0]);
     }
@@ -190,24 +190,24 @@ static void check_wrong_inputs(dl_context *context, dl_layer *layer) {
     dl_tensor *x = noise_tensor(context, dims, shape, 3);
     dl_tensor *y[DL_MAX_LAYER_OUTPUTS];
     dl_tensor *pair[2] = {x, x};
-    if (!named(CHECK(dl_layer_apply(layer, &x, 1, false, y, &outputs) == DL_OK), layer))
+    if (!named(CHECK(dl_layer_apply(layer, &x, 1, NULL, y, &outputs) == DL_OK), layer))
         return;
     dl_release(y[0]);
     if (definition->maximum_inputs == 1) {
-        CHECK(dl_layer_apply(layer, pair, 2, false, y, &outputs) == DL_INVALID);
+        CHECK(dl_layer_apply(layer, pair, 2, NULL, y, &outputs) == DL_INVALID);
         named(CHECK_CONTAINS(dl_last_error(), layer->name), layer);
     }
     int wrong_dims = definition->minimum_dims > 1 ? definition->minimum_dims - 1 : definition->maximum_dims + 1;
     if (definition->minimum_dims > 1 || definition->maximum_dims) {
         dl_tensor *wrong = noise_tensor(context, wrong_dims, other, 3);
-        CHECK(dl_layer_apply(layer, &wrong, 1, false, y, &outputs) == DL_SHAPE);
+        CHECK(dl_layer_apply(layer, &wrong, 1, NULL, y, &outputs) == DL_SHAPE);
         named(CHECK_CONTAINS(dl_last_error(), layer->name), layer);
         named(CHECK_CONTAINS(dl_last_error(), "got {5"), layer);
         dl_release(wrong);
     }
     if (!(definition->flags & DL_LAYER_ANY_DTYPE)) {
         dl_tensor *whole = dl_zeros(context, DL_UINT8, dims, shape);
-        CHECK(dl_layer_apply(layer, &whole, 1, false, y, &outputs) == DL_DTYPE);
+        CHECK(dl_layer_apply(layer, &whole, 1, NULL, y, &outputs) == DL_DTYPE);
         named(CHECK_CONTAINS(dl_last_error(), "float32, got inputs of uint8"), layer);
         dl_release(whole);
     }
@@ -216,12 +216,12 @@ static void check_wrong_inputs(dl_context *context, dl_layer *layer) {
         for (int i = 1; i < dims; i++)
             other[i]++;
         dl_tensor *wide = noise_tensor(context, dims, other, 3);
-        CHECK(dl_layer_apply(layer, &wide, 1, false, y, &outputs) == DL_SHAPE);
+        CHECK(dl_layer_apply(layer, &wide, 1, NULL, y, &outputs) == DL_SHAPE);
         named(CHECK_CONTAINS(dl_last_error(), "built for inputs {*, "), layer);
         named(CHECK_CONTAINS(dl_last_error(), ", got {5, 7"), layer);
         dl_release(wide);
     }
-    if (named(CHECK(dl_layer_apply(layer, &x, 1, false, y, &outputs) == DL_OK), layer))
+    if (named(CHECK(dl_layer_apply(layer, &x, 1, NULL, y, &outputs) == DL_OK), layer))
         dl_release(y[0]);
     dl_release(x);
 }

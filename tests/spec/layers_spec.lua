@@ -31,7 +31,8 @@ describe("a layer", function()
     local x = dlua.ones(1000)
     assert.equal(1000, dropout(x):sum():item())
     assert.is_true(dropout(x, { training = true }):eq(0):sum():item() > 100)
-    assert.matches("the option training, got 'trainin'", message_of(function() dropout(x, { trainin = true }) end))
+    assert.matches("a call takes no 'trainin'; it takes training",
+      message_of(function() dropout(x, { trainin = true }) end))
   end)
 
   it("freezes its weights", function()

@@ -21,6 +21,7 @@ extern "C" {
 #endif
 
 #define DL_MAX_LAYER_OUTPUTS 8
+#define DL_MAX_CALL_OPTIONS 64
 
 typedef struct dl_layer dl_layer;
 typedef struct dl_layer dl_model; /* any layer: most often one whose definition is Sequential or Functional */
@@ -76,16 +77,37 @@ typedef struct dl_weight {
     dl_object *regularizer;  /* may be NULL */
 } dl_weight;
 
+/* What is known of the inputs of a call before there are tensors, and how they are meant. */
+typedef struct dl_inputs {
+    const dl_spec *specs; /* [count] */
+    int count;
+    const struct dl_arguments *arguments; /* NULL: none beside the inputs */
+} dl_inputs;
+
+/* What a call says beside its inputs. For definitions that name their inputs: attention(query, value, {attention_mask =
+ * m, use_causal_mask = true}) has three inputs with the roles query, value and attention_mask, and one option. */
+typedef struct dl_arguments {
+    const uint8_t *roles; /* [inputs]: places in the definition's input_names; NULL: the inputs come in that order */
+    const void *options;  /* of the definition's call_options; NULL: the defaults */
+    int training;         /* 0 or 1; -1: as the step that the call is part of */
+} dl_arguments;
+
 typedef struct dl_layer_def {
     dl_definition definition;
     int minimum_inputs, maximum_inputs; /* maximum 0: any number */
-    int minimum_dims, maximum_dims;     /* of each input, batch counted; 0: any */
+    int minimum_dims, maximum_dims;     /* of each input (of the first role, if they have names), batch counted; 0: any */
+    /* Names of the inputs, NULL-terminated; NULL: they have none. Inputs without a name get the names in this order up
+     * to the one that ends in "...", which takes any number ("initial_state..."); what comes after it is given by name
+     * alone. A name that ends in "mask" is that of a bool tensor. */
+    const char *const *input_names;
+    /* The options of a call: whole numbers, reals and bools only, at most DL_MAX_CALL_OPTIONS bytes; NULL: none. */
+    const dl_definition *call_options;
     /* After the options are set: checks them against each other, makes layers inside; may be NULL. */
     dl_status (*init)(dl_layer *layer);
     /* Makes the weights for inputs of these specs (batch free); NULL: no weights. */
-    dl_status (*build)(dl_layer *layer, const dl_spec *in, int inputs);
+    dl_status (*build)(dl_layer *layer, const dl_inputs *inputs);
     /* The outputs' specs; checks that the inputs fit, naming both shapes. NULL: the output is like the one input. */
-    dl_status (*infer)(const dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs);
+    dl_status (*infer)(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs);
     /* Computes call->out[] from call->in[] by operations; runs inside a scope. Sets call->outputs. */
     dl_status (*call)(dl_layer *layer, dl_layer_call *call);
     void (*finalize)(dl_layer *layer); /* frees layer->state; may be NULL */
@@ -122,10 +144,11 @@ struct dl_layer_call {
     bool training;
     dl_tensor *const *in;
     int inputs;
-    dl_tensor *const *masks; /* [inputs], entries NULL without a mask; bool (N, T) */
+    const dl_arguments *arguments; /* NULL: none beside the inputs */
+    dl_tensor *const *masks; /* [inputs], entries NULL without a mask; bool (N, T). NULL: no masks */
     dl_tensor *out[DL_MAX_LAYER_OUTPUTS]; /* of the open scope, or borrowed from in */
     int outputs;
-    dl_tensor *out_mask;     /* of the first output; NULL: none */
+    dl_tensor *out_masks[DL_MAX_LAYER_OUTPUTS]; /* NULL: none */
     struct dl_deferred *deferred; /* what the step commits at its end; see dl_layer_assign_later */
 };
 
@@ -135,13 +158,19 @@ DL_API void dl_spec_describe(const dl_spec *spec, char *text, size_t size);
 /* The caller owns *out. options NULL: the defaults. */
 DL_API dl_status dl_layer_create(dl_context *context, const char *class_name, const void *options, dl_layer **out);
 /* Makes the weights now (dl_layer_apply and models do it at the first call). Once built, does nothing. */
-DL_API dl_status dl_layer_build(dl_layer *layer, const dl_spec *in, int inputs);
+DL_API dl_status dl_layer_build(dl_layer *layer, const dl_inputs *inputs);
 /* The outputs' specs; builds the layer first if need be. */
-DL_API dl_status dl_layer_infer(dl_layer *layer, const dl_spec *in, int inputs, dl_spec *out, int *outputs);
+DL_API dl_status dl_layer_infer(dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs);
 /* Calls the layer on tensors; builds it first if need be. Results as new references in out[]. Errors are prefixed with
  * the layer's name, so a nested one shows its path: "model/block/conv2d_1: ...". */
-DL_API dl_status dl_layer_apply(dl_layer *layer, dl_tensor *const *in, int inputs, bool training, dl_tensor **out,
-                                int *outputs);
+DL_API dl_status dl_layer_apply(dl_layer *layer, dl_tensor *const *in, int inputs, const dl_arguments *arguments,
+                                dl_tensor **out, int *outputs);
+/* For definitions that name their inputs: the place of the first input with this role (a place in input_names), or -1;
+ * the n-th with this role, counted from 0. */
+DL_API int dl_find_input(const dl_layer *layer, const dl_arguments *arguments, int inputs, int role, int n);
+/* Inside a call: the first tensor with this role, and its mask; NULL if there is none. Borrowed. */
+DL_API dl_tensor *dl_call_input(const dl_layer *layer, const dl_layer_call *call, int role);
+DL_API dl_tensor *dl_call_mask(const dl_layer *layer, const dl_layer_call *call, int role);
 /* For definitions: a weight of the layer, initialized from the layer's own stream. trainable false: a statistic.
  * initializer NULL: zeros. */
 DL_API dl_status dl_layer_add_weight(dl_layer *layer, const char *name, int dims, const int64_t *shape,
@@ -202,9 +231,10 @@ typedef struct dl_loss_def {
     dl_tensor *(*call)(const dl_object *loss, dl_tensor *target, dl_tensor *prediction, dl_tensor **mask);
 } dl_loss_def;
 
-/* The reduced loss (0 dimensions, or the samples' losses with reduction none); sample_weight NULL or broadcastable to
- * the losses of the samples. */
-DL_API dl_tensor *dl_loss(dl_object *loss, dl_tensor *target, dl_tensor *prediction, dl_tensor *sample_weight);
+/* The reduced loss (0 dimensions, or the samples' losses with reduction none). mask (may be NULL): of the prediction, as
+ * a layer gave it; false does not count. sample_weight NULL or broadcastable to the losses of the samples. */
+DL_API dl_tensor *dl_loss(dl_object *loss, dl_tensor *target, dl_tensor *prediction, dl_tensor *mask,
+                          dl_tensor *sample_weight);
 
 typedef struct dl_metric_def {
     dl_definition definition;
@@ -296,7 +326,8 @@ DL_API dl_tensor *dl_optimizer_slot(dl_optimizer *optimizer, dl_tensor *variable
 /* A place in a graph of layers: output `output` of one call of a layer, or an input. Counted with its graph node. */
 typedef struct dl_symbol dl_symbol;
 DL_API dl_status dl_input(dl_context *context, const dl_spec *spec, const char *name, dl_symbol **out);
-DL_API dl_status dl_layer_symbolic(dl_layer *layer, dl_symbol *const *in, int inputs, dl_symbol **out, int *outputs);
+DL_API dl_status dl_layer_symbolic(dl_layer *layer, dl_symbol *const *in, int inputs, const dl_arguments *arguments,
+                                   dl_symbol **out, int *outputs);
 DL_API const dl_spec *dl_symbol_spec(const dl_symbol *symbol);
 DL_API void dl_symbol_retain(dl_symbol *symbol);
 DL_API void dl_symbol_release(dl_symbol *symbol);

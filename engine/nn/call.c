@@ -1,0 +1,239 @@
+/* nn/call.c: calls of layers: the checks before a call, building, and the call itself.
+ *
+ * Always true: a definition's build, infer and call get arguments that are complete (dl_complete_arguments). */
+#include <string.h>
+
+#include "nn/nn.h"
+
+/* ---- building and checking --------------------------------------------------------------------------------------- */
+
+static dl_status check_dtype(const dl_layer *layer, const dl_spec *in) {
+    if ((dl_layer_definition(layer)->flags & DL_LAYER_ANY_DTYPE) || in->dtype == layer->dtype)
+        return DL_OK;
+    return dl_fail(DL_DTYPE, "%s computes in %s, got inputs of %s %s; convert them first (x:to(\"%s\"))",
+                   dl_layer_class(layer), dl_dtype_name(layer->dtype), dl_dtype_name(in->dtype),
+                   dl_spec_text_of(in).at, dl_dtype_name(layer->dtype));
+}
+
+static dl_status check_one_input(const dl_layer *layer, const dl_spec *in) {
+    const dl_layer_def *definition = dl_layer_definition(layer);
+    const char *name = dl_layer_class(layer);
+    if (in->dims < definition->minimum_dims || (definition->maximum_dims && in->dims > definition->maximum_dims)) {
+        if (definition->minimum_dims == definition->maximum_dims)
+            return dl_fail(DL_SHAPE, "%s takes inputs of %d dimensions (the batch counted), got %s", name,
+                           definition->minimum_dims, dl_spec_text_of(in).at);
+        return dl_fail(DL_SHAPE, "%s takes inputs of %d or more dimensions (the batch counted), got %s", name,
+                       definition->minimum_dims, dl_spec_text_of(in).at);
+    }
+    return check_dtype(layer, in);
+}
+
+static dl_status check_count(const dl_layer *layer, int inputs) {
+    const dl_layer_def *definition = dl_layer_definition(layer);
+    bool many = definition->maximum_inputs && inputs > definition->maximum_inputs;
+    if (inputs < definition->minimum_inputs || many)
+        return dl_fail(DL_INVALID, "%s takes %d input%s%s, got %d", dl_layer_class(layer),
+                       many ? definition->maximum_inputs : definition->minimum_inputs,
+                       (many ? definition->maximum_inputs : definition->minimum_inputs) == 1 ? "" : "s",
+                       definition->maximum_inputs == definition->minimum_inputs ? "" : many ? " at most" : " or more",
+                       inputs);
+    return DL_OK;
+}
+
+static bool is_mask(const char *name) {
+    size_t length = strlen(name);
+    return length >= 4 && strcmp(name + length - 4, "mask") == 0;
+}
+
+/* An input of a definition that names its inputs. Masks are bool; ranks beyond the first role's are the definition's to
+ * check. */
+static dl_status check_named_input(const dl_layer *layer, const dl_inputs *inputs, int i) {
+    const char *const *names = dl_layer_definition(layer)->input_names;
+    const dl_spec *in = &inputs->specs[i];
+    int role = dl_role_of(layer, inputs->arguments, i);
+    if (role < 0)
+        return dl_fail(DL_INVALID, "%s takes %d inputs at most, got %d", dl_layer_class(layer), i, inputs->count);
+    if (!dl_takes_many(names[role]) && dl_find_input(layer, inputs->arguments, i, role, 0) >= 0)
+        return dl_fail(DL_INVALID, "%s: '%s' is given twice", dl_layer_class(layer), names[role]);
+    if (role == 0)
+        return check_one_input(layer, in);
+    if (is_mask(names[role]) && in->dtype != DL_BOOLEAN)
+        return dl_fail(DL_DTYPE, "%s: %s must be bool, got %s %s; compare, as in ids:ne(0)", dl_layer_class(layer),
+                       names[role], dl_dtype_name(in->dtype), dl_spec_text_of(in).at);
+    if (!is_mask(names[role]))
+        return check_dtype(layer, in);
+    return DL_OK;
+}
+
+static dl_status check_inputs(const dl_layer *layer, const dl_inputs *inputs) {
+    bool named = dl_layer_definition(layer)->input_names != NULL;
+    DL_TRY(check_count(layer, inputs->count));
+    for (int i = 0; i < inputs->count; i++)
+        DL_TRY(named ? check_named_input(layer, inputs, i) : check_one_input(layer, &inputs->specs[i]));
+    if (named && inputs->count > 0 && dl_find_input(layer, inputs->arguments, inputs->count, 0, 0) < 0)
+        return dl_fail(DL_INVALID, "%s: the input '%s' is missing", dl_layer_class(layer),
+                       dl_layer_definition(layer)->input_names[0]);
+    return DL_OK;
+}
+
+dl_status dl_layer_check_sizes(const dl_layer *layer, const dl_spec *in) {
+    for (int i = 1; i < in->dims; i++)
+        if (in->shape[i] == 0)
+            return dl_fail(DL_SHAPE, "%s cannot take inputs with a size of zero, got %s", dl_layer_class(layer),
+                           dl_spec_text_of(in).at);
+    return DL_OK;
+}
+
+dl_status dl_layer_fail_built(const dl_layer *layer, const dl_spec *in) {
+    return dl_fail(DL_SHAPE, "%s built for inputs %s, got %s", dl_layer_class(layer),
+                   dl_spec_text_of(&layer->input).at, dl_spec_text_of(in).at);
+}
+
+static dl_status infer_built(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
+    const dl_layer_def *definition = dl_layer_definition(layer);
+    DL_TRY(check_inputs(layer, inputs));
+    if (definition->infer)
+        return definition->infer(layer, inputs, out, outputs);
+    out[0] = inputs->specs[0];
+    *outputs = 1;
+    return DL_OK;
+}
+
+static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
+    if (layer->built)
+        return DL_OK;
+    const dl_layer_def *definition = dl_layer_definition(layer);
+    dl_stream before = layer->initial;
+    dl_status status = check_inputs(layer, inputs);
+    if (status == DL_OK && inputs->count > 0) {
+        layer->input = inputs->specs[0];
+        layer->input.shape[0] = DL_NONE;
+    }
+    if (status == DL_OK && definition->build)
+        status = definition->build(layer, inputs);
+    if (status == DL_OK) {
+        layer->built = true;
+        return DL_OK;
+    }
+    dl_layer_drop_weights(layer);
+    layer->initial = before;
+    return status;
+}
+
+dl_status dl_layer_build(dl_layer *layer, const dl_inputs *inputs) {
+    dl_argument_room room;
+    dl_inputs whole = {inputs->specs, inputs->count, &room.arguments};
+    dl_status status = dl_complete_arguments(layer, inputs->arguments, &room);
+    if (status == DL_OK)
+        status = build(layer, &whole);
+    return status == DL_OK ? DL_OK : dl_layer_fail_path(layer);
+}
+
+dl_status dl_layer_infer(dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
+    dl_argument_room room;
+    dl_inputs whole = {inputs->specs, inputs->count, &room.arguments};
+    dl_status status = dl_complete_arguments(layer, inputs->arguments, &room);
+    if (status == DL_OK)
+        status = build(layer, &whole);
+    if (status == DL_OK)
+        status = infer_built(layer, &whole, out, outputs);
+    return status == DL_OK ? DL_OK : dl_layer_fail_path(layer);
+}
+
+/* ---- calls ------------------------------------------------------------------------------------------------------- */
+
+dl_status dl_call_return(dl_layer_call *call, dl_tensor *out) {
+    call->out[0] = out;
+    call->outputs = 1;
+    return out ? DL_OK : dl_last_status();
+}
+
+void dl_call_release(dl_layer_call *call) {
+    for (int i = 0; i < call->outputs; i++) {
+        dl_release(call->out[i]);
+        dl_release(call->out_masks[i]);
+    }
+    call->outputs = 0;
+}
+
+dl_status dl_call_finish(dl_layer *layer, dl_layer_call *call, size_t scope, dl_status status) {
+    for (int i = 0; status == DL_OK && i < call->outputs; i++)
+        if (!call->out[i])
+            status = dl_fail(DL_STATE, "%s made no output %d", dl_layer_class(layer), i + 1);
+    if (status == DL_OK) {
+        if (!call->out_masks[0] && (dl_layer_definition(layer)->flags & DL_LAYER_KEEPS_MASK) && call->masks)
+            call->out_masks[0] = call->masks[0];
+        for (int i = 0; i < call->outputs; i++) {
+            dl_retain(call->out[i]);
+            if (call->out_masks[i])
+                dl_retain(call->out_masks[i]);
+        }
+    } else {
+        call->outputs = 0;
+    }
+    dl_scope_end(call->context, scope, NULL);
+    return status == DL_OK ? DL_OK : dl_layer_fail_path(layer);
+}
+
+static dl_status remember_place(dl_layer *layer, dl_deferred *deferred) {
+    DL_TRY(dl_grow(deferred->context, &deferred->places, deferred->place_count, &deferred->place_capacity,
+                   sizeof *deferred->places));
+    deferred->places[deferred->place_count++] = (dl_old_place){layer, layer->stream.position};
+    return DL_OK;
+}
+
+dl_status dl_layer_run(dl_layer *layer, dl_layer_call *call) {
+    const dl_layer_def *definition = dl_layer_definition(layer);
+    const dl_arguments *given = call->arguments;
+    dl_argument_room room;
+    DL_TRY(dl_complete_arguments(layer, given, &room));
+    call->arguments = &room.arguments;
+    if (room.arguments.training >= 0)
+        call->training = room.arguments.training;
+    call->outputs = 0;
+    memset(call->out_masks, 0, sizeof call->out_masks);
+    if ((definition->flags & DL_LAYER_RANDOM) && call->deferred)
+        DL_TRY(remember_place(layer, call->deferred));
+    size_t scope = dl_scope_begin(call->context);
+    dl_status status = dl_call_finish(layer, call, scope, definition->call(layer, call));
+    call->arguments = given;
+    DL_TRY(status);
+    if (call->deferred && call->deferred->anomaly) {
+        status = dl_anomaly_watch(call->deferred->anomaly, layer, call);
+        if (status != DL_OK) {
+            dl_call_release(call);
+            return dl_layer_fail_path(layer);
+        }
+    }
+    return DL_OK;
+}
+
+#define MOST_DIRECT_INPUTS 64
+
+dl_status dl_layer_apply(dl_layer *layer, dl_tensor *const *in, int inputs, const dl_arguments *arguments,
+                         dl_tensor **out, int *outputs) {
+    dl_spec specs[MOST_DIRECT_INPUTS];
+    dl_spec out_specs[DL_MAX_LAYER_OUTPUTS];
+    if (inputs > MOST_DIRECT_INPUTS)
+        return dl_fail(DL_INVALID, "%s takes at most %d tensors in a call, got %d", dl_layer_class(layer),
+                       MOST_DIRECT_INPUTS, inputs);
+    for (int i = 0; i < inputs; i++)
+        specs[i] = dl_spec_of_tensor(in[i]);
+    DL_TRY(dl_layer_infer(layer, &(dl_inputs){specs, inputs, arguments}, out_specs, outputs));
+    dl_deferred deferred = {.context = layer->object.context};
+    dl_layer_call call = {.context = deferred.context, .in = in, .inputs = inputs, .arguments = arguments,
+                          .deferred = &deferred};
+    dl_status status = dl_layer_run(layer, &call);
+    if (status == DL_OK) {
+        for (int i = 0; i < call.outputs; i++) {
+            out[i] = call.out[i];
+            dl_release(call.out_masks[i]);
+        }
+        *outputs = call.outputs;
+        dl_deferred_commit(&deferred);
+    } else {
+        dl_deferred_rollback(&deferred);
+    }
+    dl_deferred_free(&deferred);
+    return status;
+}
