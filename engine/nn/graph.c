@@ -200,7 +200,12 @@ dl_status dl_graph_infer(const dl_layer *model, const dl_inputs *inputs, dl_spec
         for (int i = 0; i < node->inputs; i++)
             graph->in_specs[i] = graph->specs[node->in[i]];
         dl_inputs given = {graph->in_specs, node->inputs, node->arguments};
-        DL_TRY(dl_layer_infer(node->layer, &given, graph->specs + node->out, &made));
+        dl_spec specs[DL_MAX_LAYER_OUTPUTS];
+        DL_TRY(dl_layer_infer(node->layer, &given, specs, &made));
+        if (made != node->outputs)
+            return dl_fail(DL_STATE, "layer '%s' gave %d outputs when the model was made and %d now",
+                           node->layer->name, node->outputs, made);
+        memcpy(graph->specs + node->out, specs, (size_t)made * sizeof *specs);
     }
     for (int i = 0; i < graph->output_count; i++)
         out[i] = graph->specs[graph->outputs[i]];

@@ -29,8 +29,8 @@ static dl_status infer_blend(const dl_layer *layer, const dl_inputs *inputs, dl_
     (void)layer;
     const blend_call_options *options = inputs->arguments->options;
     *outputs = options->twice ? 2 : 1;
-    out[0] = inputs->specs[0];
-    out[1] = inputs->specs[0];
+    for (int i = 0; i < *outputs; i++)
+        out[i] = inputs->specs[0];
     return DL_OK;
 }
 
