@@ -35,10 +35,7 @@
     X(clamp, X, (P0(min, DL_LOWEST, DL_LOWEST, DL_HIGHEST, 0, "smallest result")                                       \
                  P1(max, DL_HIGHEST, DL_LOWEST, DL_HIGHEST, 0, "largest result")),                                     \
       "min(max(x, min), max)", "", x < p0 ? (p0 > p1 ? p1 : p0) : x > p1 ? p1 : x, x < p0 ? (R)0 : x > p1 ? (R)0 : g,  \
-      "kept within bounds; the gradient passes at the bounds themselves")                                              \
-    X(pow_scalar, X, (P0(exponent, 1.0, DL_LOWEST, DL_HIGHEST, DL_REQUIRED, "the power")), "x^exponent",               \
-      "x > 0, or a whole exponent", m_pow(x, p0), p0 == 0 ? (R)0 : g * p0 * m_pow(x, p0 - 1),                          \
-      "power with a plain number as its exponent")
+      "kept within bounds; the gradient passes at the bounds themselves")
 
 #define DL_UNARY_EXPONENTIAL_ROWS(X)                                                                                   \
     X(exp, Y, (), "e^x", "", m_exp(x), g * y, "exponential")                                                           \

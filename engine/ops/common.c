@@ -56,6 +56,11 @@ dl_status dl_need_vector(const dl_tensor *x, const char *input, int64_t size, co
                    meaning);
 }
 
+dl_status dl_call_view(dl_op_call *call, int dims, const int64_t *shape, const int64_t *strides, int64_t offset) {
+    call->out[0] = dl_tensor_view(call->in[0], dims, shape, strides, offset);
+    return call->out[0] ? DL_OK : dl_last_status();
+}
+
 dl_tensor *dl_dense(dl_tensor *tensor) {
     if (!tensor || dl_tensor_is_contiguous(tensor))
         return tensor;

@@ -11,10 +11,8 @@ static dl_status pass_backward(dl_op_gradient *gradient) {
 static dl_status to_forward(dl_op_call *call) {
     const dl_to_options *options = call->options;
     dl_tensor *x = call->in[0];
-    if ((int)x->dtype == options->dtype) {
-        call->out[0] = dl_tensor_view(x, x->dims, x->shape, x->strides, x->offset);
-        return call->out[0] ? DL_OK : dl_last_status();
-    }
+    if ((int)x->dtype == options->dtype)
+        return dl_call_view(call, x->dims, x->shape, x->strides, x->offset);
     dl_tensor *out = dl_call_output(call, 0, (dl_dtype)options->dtype, x->dims, x->shape);
     return out ? dl_tensor_copy(out, x) : dl_last_status();
 }

@@ -4,6 +4,20 @@
 
 #include "ops/ops.h"
 
+/* Adds the gradient of each element that was taken to where it came from; index {..., count at dim, ...} is saved. */
+static dl_status add_back(dl_op_gradient *gradient, __typeof__(dl_kernel()->gather_backward) kernel, bool whole_rows) {
+    const dl_dim_options *options = gradient->options;
+    const dl_tensor *index = gradient->saved[0];
+    dl_tensor *grad_in = dl_gradient_new(gradient, 0);
+    DL_TRY(grad_in ? DL_OK : dl_last_status());
+    int dim;
+    DL_TRY(dl_dim_normalize(options->dim, grad_in->dims, &dim));
+    dl_around around = dl_around_dim(grad_in->dims, grad_in->shape, dim);
+    return kernel(gradient->context, dl_element_of(grad_in), dl_tensor_data(grad_in),
+                  dl_tensor_data(gradient->grad_out[0]), dl_element_of(index), dl_tensor_data(index), around.outer,
+                  around.size, around.inner, index->shape[whole_rows ? 0 : dim]);
+}
+
 /* ---- index_select ---------------------------------------------------------------------------------------------- */
 
 static dl_status index_select_forward(dl_op_call *call) {
@@ -29,16 +43,7 @@ static dl_status index_select_forward(dl_op_call *call) {
 }
 
 static dl_status index_select_backward(dl_op_gradient *gradient) {
-    const dl_dim_options *options = gradient->options;
-    const dl_tensor *index = gradient->saved[0];
-    dl_tensor *grad_in = dl_gradient_new(gradient, 0);
-    DL_TRY(grad_in ? DL_OK : dl_last_status());
-    int dim;
-    DL_TRY(dl_dim_normalize(options->dim, grad_in->dims, &dim));
-    dl_around around = dl_around_dim(grad_in->dims, grad_in->shape, dim);
-    return dl_kernel()->index_select_backward(
-        gradient->context, dl_element_of(grad_in), dl_tensor_data(grad_in), dl_tensor_data(gradient->grad_out[0]),
-        dl_element_of(index), dl_tensor_data(index), around.outer, around.size, around.inner, index->shape[0]);
+    return add_back(gradient, dl_kernel()->index_select_backward, true);
 }
 
 static const dl_field dim_fields[] = {
@@ -93,16 +98,7 @@ static dl_status gather_forward(dl_op_call *call) {
 }
 
 static dl_status gather_backward(dl_op_gradient *gradient) {
-    const dl_dim_options *options = gradient->options;
-    const dl_tensor *index = gradient->saved[0];
-    dl_tensor *grad_in = dl_gradient_new(gradient, 0);
-    DL_TRY(grad_in ? DL_OK : dl_last_status());
-    int dim;
-    DL_TRY(dl_dim_normalize(options->dim, grad_in->dims, &dim));
-    dl_around around = dl_around_dim(grad_in->dims, grad_in->shape, dim);
-    return dl_kernel()->gather_backward(
-        gradient->context, dl_element_of(grad_in), dl_tensor_data(grad_in), dl_tensor_data(gradient->grad_out[0]),
-        dl_element_of(index), dl_tensor_data(index), around.outer, around.size, around.inner, index->shape[dim]);
+    return add_back(gradient, dl_kernel()->gather_backward, false);
 }
 
 const dl_op dl_op_gather = {

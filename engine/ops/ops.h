@@ -32,6 +32,8 @@ dl_status dl_need_whole(const dl_tensor *x, const char *input);
 /* DL_SHAPE unless x (NULL passes) has exactly this one-dimensional shape; `meaning` says what the size must be. */
 dl_status dl_need_vector(const dl_tensor *x, const char *input, int64_t size, const char *meaning);
 
+/* Sets the one output to a view of the first input. */
+dl_status dl_call_view(dl_op_call *call, int dims, const int64_t *shape, const int64_t *strides, int64_t offset);
 /* The tensor itself, or a contiguous copy that belongs to the open scope. NULL without memory; NULL passes. */
 dl_tensor *dl_dense(dl_tensor *tensor);
 /* A new contiguous tensor of the open scope, contents undefined; NULL without memory. */

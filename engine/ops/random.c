@@ -25,10 +25,8 @@ static dl_status dropout_forward(dl_op_call *call) {
     const dl_dropout_options *options = call->options;
     dl_tensor *x = call->in[0];
     DL_TRY(dl_need_float(x, "x"));
-    if (!options->training || options->rate == 0) {
-        call->out[0] = dl_tensor_view(x, x->dims, x->shape, x->strides, x->offset);
-        return call->out[0] ? DL_OK : dl_last_status();
-    }
+    if (!options->training || options->rate == 0)
+        return dl_call_view(call, x->dims, x->shape, x->strides, x->offset);
     dl_tensor *dense = dl_dense(x);
     dl_tensor *out = dense ? dl_call_output(call, 0, x->dtype, x->dims, x->shape) : NULL;
     DL_TRY(out ? DL_OK : dl_last_status());

@@ -65,10 +65,8 @@ static bool view_strides(const dl_tensor *x, int dims, const int64_t *shape, int
 static dl_status reshaped(dl_op_call *call, int dims, const int64_t *shape, bool may_copy) {
     dl_tensor *x = call->in[0];
     int64_t strides[DL_MAX_DIMS];
-    if (view_strides(x, dims, shape, strides)) {
-        call->out[0] = dl_tensor_view(x, dims, shape, strides, x->offset);
-        return call->out[0] ? DL_OK : dl_last_status();
-    }
+    if (view_strides(x, dims, shape, strides))
+        return dl_call_view(call, dims, shape, strides, x->offset);
     if (!may_copy)
         return dl_fail(DL_SHAPE,
                        "the strides of a tensor of shape %s do not allow a view of shape %s; use reshape, "
@@ -196,8 +194,7 @@ static dl_status squeeze_forward(dl_op_call *call) {
         shape[dims] = x->shape[i];
         strides[dims++] = x->strides[i];
     }
-    call->out[0] = dl_tensor_view(x, dims, shape, strides, x->offset);
-    return call->out[0] ? DL_OK : dl_last_status();
+    return dl_call_view(call, dims, shape, strides, x->offset);
 }
 
 static const dl_field squeeze_fields[] = {
@@ -236,8 +233,7 @@ static dl_status unsqueeze_forward(dl_op_call *call) {
     }
     if (dim < x->dims)
         strides[dim] = x->shape[dim] * x->strides[dim];
-    call->out[0] = dl_tensor_view(x, x->dims + 1, shape, strides, x->offset);
-    return call->out[0] ? DL_OK : dl_last_status();
+    return dl_call_view(call, x->dims + 1, shape, strides, x->offset);
 }
 
 static const dl_field unsqueeze_fields[] = {
@@ -268,8 +264,7 @@ static dl_status permuted(dl_op_call *call, const int *order) {
         shape[i] = x->shape[order[i]];
         strides[i] = x->strides[order[i]];
     }
-    call->out[0] = dl_tensor_view(x, x->dims, shape, strides, x->offset);
-    return call->out[0] ? DL_OK : dl_last_status();
+    return dl_call_view(call, x->dims, shape, strides, x->offset);
 }
 
 static dl_status permute_forward(dl_op_call *call) {
@@ -381,8 +376,7 @@ static dl_status expand_forward(dl_op_call *call) {
     int64_t dense[DL_MAX_DIMS];
     size_t bytes;
     DL_TRY(dl_tensor_layout(x->dtype, dims, shape, dense, &bytes)); /* the sizes' product must not overflow later */
-    call->out[0] = dl_tensor_view(x, dims, shape, strides, x->offset);
-    return call->out[0] ? DL_OK : dl_last_status();
+    return dl_call_view(call, dims, shape, strides, x->offset);
 }
 
 static dl_status expand_backward(dl_op_gradient *gradient) {

@@ -50,8 +50,6 @@ typedef struct sample {
 static const sample samples[] = {
     /* element-wise operations whose rows say too little */
     {"threshold", "{\"threshold\": 0.25, \"default_value\": -1.5}", {REAL(-3, 3, 4, 5)}, 0},
-    {"pow_scalar", "{\"exponent\": 2.5}", {REAL(0.2, 3, 4, 5)}, 0},
-    {"pow_scalar", "{\"exponent\": 3}", {REAL(-3, 3, 4, 5)}, 0},
     {"clamp", "{\"min\": -1, \"max\": 1.5}", {REAL(-3, 3, 4, 5)}, 0},
     {"pow", NULL, {REAL(0.3, 3, 3, 4), REAL(-2, 2, 3, 4)}, 0},
     {"pow", NULL, {REAL(0.3, 3, 2, 1, 3), REAL(-2, 2, 4, 1)}, 0},

@@ -143,12 +143,10 @@ static const double unary_parameters[][2] = {
 };
 
 static const double *parameters_of(dl_unary function) {
-    static const double clamp[] = {-0.75, 1.25}, power[] = {2.5, 0}, threshold[] = {-0.5, 2};
+    static const double clamp[] = {-0.75, 1.25}, threshold[] = {-0.5, 2};
     switch (function) {
     case DL_UNARY_clamp:
         return clamp;
-    case DL_UNARY_pow_scalar:
-        return power;
     case DL_UNARY_threshold:
         return threshold;
     default:
@@ -276,9 +274,6 @@ static const edge edges[] = {
     {DL_UNARY_elu, -INFINITY, -1},
     {DL_UNARY_clamp, INFINITY, 1.25},
     {DL_UNARY_clamp, -INFINITY, -0.75},
-    {DL_UNARY_pow_scalar, 0, 0},
-    {DL_UNARY_pow_scalar, INFINITY, INFINITY},
-    {DL_UNARY_pow_scalar, -2, NAN},
     {DL_UNARY_round, 0.5, 0},
     {DL_UNARY_round, 1.5, 2},
     {DL_UNARY_round, 2.5, 2},
@@ -313,20 +308,6 @@ static void test_edges(void) {
             if (!CHECK(isnan(unary_one(k, (dl_unary)f, reals[t], NAN))))
                 fprintf(stderr, "    %s(NaN) in %s %s is a number\n", unary_names[f], k->isa,
                         dl_element_name(reals[t]));
-    }
-}
-
-static void test_square_as_a_power(void) {
-    EACH_ISA(k)
-    for (int t = 0; t < DL_COUNT(reals); t++) {
-        const double exponent[] = {2};
-        double x = 0, y = 0, g = 0, dx = 0;
-        test_set(reals[t], &x, 0, -1.5);
-        test_set(reals[t], &g, 0, 2);
-        dl_loop loop = dl_loop_flat(1);
-        k->unary(test_context(), DL_UNARY_pow_scalar, reals[t], &y, &x, &loop, exponent);
-        k->unary_backward(test_context(), DL_UNARY_pow_scalar, reals[t], &dx, &g, &x, &loop, exponent);
-        CHECK(test_get(reals[t], &y, 0) == 2.25 && test_get(reals[t], &dx, 0) == -6);
     }
 }
 
@@ -504,7 +485,7 @@ static void test_predicates(void) {
     }
 }
 
-CHECK_MAIN(CHECK_TEST(test_errors_in_last_places), CHECK_TEST(test_edges), CHECK_TEST(test_square_as_a_power),
-           CHECK_TEST(test_denormals_are_flushed), CHECK_TEST(test_gradients_against_differences),
+CHECK_MAIN(CHECK_TEST(test_errors_in_last_places), CHECK_TEST(test_edges), CHECK_TEST(test_denormals_are_flushed),
+           CHECK_TEST(test_gradients_against_differences),
            CHECK_TEST(test_gradients_of_large_angles), CHECK_TEST(test_places_do_not_change_bits),
            CHECK_TEST(test_threads_do_not_change_bits), CHECK_TEST(test_integers), CHECK_TEST(test_predicates))

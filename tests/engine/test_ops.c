@@ -200,6 +200,32 @@ static void test_powers_with_plain_numbers(void) {
     end();
 }
 
+static void test_differences_with_numbers(void) {
+    begin();
+    VALUES(dl_sub_number(context, numbers(DL_FLOAT32, SHAPE(3)), 0.5), 0.5, 1.5, 2.5);
+    dl_tensor *whole = dl_sub_number(context, numbers(DL_INT32, SHAPE(2)), 3);
+    CHECK(whole && dl_tensor_dtype(whole) == DL_INT32);
+    VALUES(whole, -2, -1);
+    end();
+}
+
+/* ---- padding --------------------------------------------------------------------------------------------------- */
+
+static void test_padding_by_sizes(void) {
+    begin();
+    dl_tensor *x = numbers(DL_FLOAT32, SHAPE(1, 3, 4, 1));
+    dl_tensor *w = dl_full(context, DL_FLOAT32, SHAPE(3, 1, 1, 1), 1);
+    dl_conv2d_options options;
+    dl_options_init(&dl_op_conv2d.definition, &options, sizeof options);
+    options.padding = dl_padding_sizes(1, 2);
+    dl_tensor *y = dl_conv2d(context, x, w, NULL, &options);
+    REQUIRE(y);
+    CHECK(dl_tensor_shape(y)[1] == 3 && dl_tensor_shape(y)[2] == 8);
+    VALUES(dl_flatten(context, y, 0, -1), 0, 0, 6, 8, 10, 12, 0, 0, 0, 0, 15, 18, 21, 24, 0, 0, 0, 0, 14, 16, 18, 20, 0,
+           0);
+    end();
+}
+
 /* ---- views ----------------------------------------------------------------------------------------------------- */
 
 static void test_views_share_storage(void) {
@@ -399,6 +425,7 @@ static void test_in_place_writes_are_seen_by_the_graph(void) {
 CHECK_MAIN(CHECK_TEST(test_messages_name_shapes_and_what_is_right), CHECK_TEST(test_conv_messages),
            CHECK_TEST(test_labels_count_from_one), CHECK_TEST(test_dtypes_are_promoted),
            CHECK_TEST(test_numbers_do_not_raise_the_dtype), CHECK_TEST(test_powers_with_plain_numbers),
+           CHECK_TEST(test_differences_with_numbers), CHECK_TEST(test_padding_by_sizes),
            CHECK_TEST(test_views_share_storage), CHECK_TEST(test_slices), CHECK_TEST(test_empty_tensors),
            CHECK_TEST(test_linear_is_matmul_add_relu), CHECK_TEST(test_conv_relu_maxpool_is_its_composition),
            CHECK_TEST(test_cross_entropy_is_log_softmax_and_gather), CHECK_TEST(test_batch_norm_is_its_formula),

@@ -65,16 +65,7 @@ static void select_tile(void *argument, int64_t tile, int worker) {
 dl_status DL_KERNEL(index_select)(dl_context *context, dl_element element, void *out, const void *x,
                                   dl_element index_element, const void *index, bool zero_is_none, int64_t outer,
                                   int64_t n, int64_t inner, int64_t count) {
-    index_call call = {.out = out,
-                       .in = x,
-                       .element = element,
-                       .size = dl_element_size(element),
-                       .index_element = index_element,
-                       .index = index,
-                       .outer = outer,
-                       .n = n,
-                       .inner = inner,
-                       .count = count};
+    index_call call = {out, x, element, dl_element_size(element), index_element, index, outer, n, inner, count, 0};
     DL_TRY(check_indices(&call, count, zero_is_none));
     return run_rows(context, &call, outer * count, 5 + 0.2 * (double)inner, select_tile);
 }
@@ -113,16 +104,7 @@ static void select_backward_tile(void *argument, int64_t tile, int worker) {
 dl_status DL_KERNEL(index_select_backward)(dl_context *context, dl_element element, void *dx, const void *g,
                                            dl_element index_element, const void *index, int64_t outer, int64_t n,
                                            int64_t inner, int64_t count) {
-    index_call call = {.out = dx,
-                       .in = g,
-                       .element = element,
-                       .size = dl_element_size(element),
-                       .index_element = index_element,
-                       .index = index,
-                       .outer = outer,
-                       .n = n,
-                       .inner = inner,
-                       .count = count};
+    index_call call = {dx, g, element, dl_element_size(element), index_element, index, outer, n, inner, count, 0};
     if (element > DL_ELEMENT_FLOAT64)
         return dl_fail(DL_DTYPE, "the gradient of index_select is not defined for %s", dl_element_name(element));
     DL_TRY(check_indices(&call, count, true));
@@ -158,16 +140,7 @@ static void gather_tile(void *argument, int64_t tile, int worker) {
 
 dl_status DL_KERNEL(gather)(dl_context *context, dl_element element, void *out, const void *x, dl_element index_element,
                             const void *index, int64_t outer, int64_t n, int64_t inner, int64_t count) {
-    index_call call = {.out = out,
-                       .in = x,
-                       .element = element,
-                       .size = dl_element_size(element),
-                       .index_element = index_element,
-                       .index = index,
-                       .outer = outer,
-                       .n = n,
-                       .inner = inner,
-                       .count = count};
+    index_call call = {out, x, element, dl_element_size(element), index_element, index, outer, n, inner, count, 0};
     DL_TRY(check_indices(&call, outer * count * inner, false));
     return run_rows(context, &call, outer * count, 2 + (double)inner, gather_tile);
 }
@@ -195,16 +168,7 @@ static void gather_backward_tile(void *argument, int64_t o, int worker) {
 dl_status DL_KERNEL(gather_backward)(dl_context *context, dl_element element, void *dx, const void *g,
                                      dl_element index_element, const void *index, int64_t outer, int64_t n,
                                      int64_t inner, int64_t count) {
-    index_call call = {.out = dx,
-                       .in = g,
-                       .element = element,
-                       .size = dl_element_size(element),
-                       .index_element = index_element,
-                       .index = index,
-                       .outer = outer,
-                       .n = n,
-                       .inner = inner,
-                       .count = count};
+    index_call call = {dx, g, element, dl_element_size(element), index_element, index, outer, n, inner, count, 0};
     if (element > DL_ELEMENT_FLOAT64)
         return dl_fail(DL_DTYPE, "the gradient of gather is not defined for %s", dl_element_name(element));
     DL_TRY(check_indices(&call, outer * count * inner, false));

@@ -78,13 +78,7 @@ static const char *const names[] = {
 #undef X
 };
 
-/* A square is asked for as a power more often than by its name. */
-static dl_unary simplest(dl_unary function, const double *parameters) {
-    return function == DL_UNARY_pow_scalar && parameters[0] == 2 ? DL_UNARY_square : function;
-}
-
 static unary_call call_of(dl_unary function, const double *parameters) {
-    function = simplest(function, parameters);
     unary_call call = {.function = function, .periodic = function == DL_UNARY_sin || function == DL_UNARY_cos};
     for (int i = 0; i < parameter_counts[function]; i++)
         call.parameters[i] = parameters[i];
