@@ -30,7 +30,7 @@ bool dlua_table_has_names(lua_State *L, int index);
 /* "'units' is missing: ..." for a field without a value. */
 dl_status dlua_missing(const char *function, const dl_field *field);
 
-/* arguments(name, fields) -> function(table) -> table: see fields.c. */
+/* arguments(name, fields, help) -> function(table) -> table: see fields.c. */
 int dlua_arguments_function(lua_State *L);
 
 #endif

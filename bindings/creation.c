@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "arguments.h"
+#include "help.h"
 
 typedef enum maker_kind {
     MAKE_EMPTY,
@@ -483,27 +484,62 @@ static int make_tensor(lua_State *L) {
     return 1;
 }
 
+/* The options of all that make tensors, of this dtype if none is asked for. */
+#define OPTIONS(dtype)                                                                                                 \
+    "\n{dtype = " dtype "}: of the elements\n{requires_grad = false}: whether backward reaches it"
+#define SIZES "sizes...: of the dimensions, as numbers or as one table"
+
+static const dlua_function creators[] = {
+    {"tensor", make_tensor,
+     "value: a number, a boolean, or nested tables of them" OPTIONS("none"),
+     "A tensor with the values of a table. Whole numbers make int64, others float32, booleans bool."},
+    {"zeros", make_zeros, SIZES OPTIONS("\"float32\""), "A tensor of zeros."},
+    {"ones", make_ones, SIZES OPTIONS("\"float32\""), "A tensor of ones."},
+    {"empty", make_empty, SIZES OPTIONS("\"float32\""), "A tensor with whatever its memory holds."},
+    {"full", make_full,
+     "sizes: a table of the sizes\n"
+     "value: of every element" OPTIONS("none"),
+     "A tensor filled with one value; of the value's own dtype if none is given."},
+    {"rand", make_rand, SIZES OPTIONS("\"float32\""), "Random numbers, evenly from 0 up to 1."},
+    {"randn", make_randn, SIZES OPTIONS("\"float32\""), "Random numbers of the normal distribution."},
+    {"zeros_like", make_zeros_like, "like: the tensor whose shape and dtype are taken" OPTIONS("none"),
+     "Zeros of the shape of another tensor."},
+    {"ones_like", make_ones_like, "like: the tensor whose shape and dtype are taken" OPTIONS("none"),
+     "Ones of the shape of another tensor."},
+    {"empty_like", make_empty_like, "like: the tensor whose shape and dtype are taken" OPTIONS("none"),
+     "A tensor of the shape of another with whatever its memory holds."},
+    {"full_like", make_full_like,
+     "like: the tensor whose shape and dtype are taken\n"
+     "value: of every element" OPTIONS("none"),
+     "One value in the shape of another tensor."},
+    {"rand_like", make_rand_like, "like: the tensor whose shape and dtype are taken" OPTIONS("none"),
+     "Random numbers, evenly from 0 up to 1, in the shape of another tensor."},
+    {"randn_like", make_randn_like, "like: the tensor whose shape and dtype are taken" OPTIONS("none"),
+     "Random numbers of the normal distribution in the shape of another tensor."},
+    {"arange", make_arange,
+     "first = 0: the first number\n"
+     "end: where to stop; it is not in the tensor itself\n"
+     "step = 1: from each number to the next" OPTIONS("none"),
+     "Numbers with equal steps: arange(end), arange(first, end) or arange(first, end, step)."},
+    {"linspace", make_linspace,
+     "first: the first number\n"
+     "last: the last number\n"
+     "count: how many" OPTIONS("\"float32\""),
+     "Numbers at equal distances from first to last, both included."},
+    {"eye", make_eye,
+     "rows: how many\n"
+     "columns = rows: how many" OPTIONS("\"float32\""),
+     "The identity matrix: ones on the diagonal, else zeros."},
+    {"randint", make_randint,
+     "low: the smallest number that may be drawn\n"
+     "high: the largest number that may be drawn\n" SIZES OPTIONS("\"int64\""),
+     "Random whole numbers from low to high, both included."},
+    {"randperm", make_randperm, "n: how many", "The numbers 1 to n in random order."},
+    {NULL, NULL, NULL, NULL},
+};
+#undef OPTIONS
+#undef SIZES
+
 void dlua_open_creation(lua_State *L) {
-    static const luaL_Reg functions[] = {
-        {"tensor", make_tensor},
-        {"zeros", make_zeros},
-        {"ones", make_ones},
-        {"empty", make_empty},
-        {"full", make_full},
-        {"rand", make_rand},
-        {"randn", make_randn},
-        {"zeros_like", make_zeros_like},
-        {"ones_like", make_ones_like},
-        {"empty_like", make_empty_like},
-        {"full_like", make_full_like},
-        {"rand_like", make_rand_like},
-        {"randn_like", make_randn_like},
-        {"arange", make_arange},
-        {"linspace", make_linspace},
-        {"eye", make_eye},
-        {"randint", make_randint},
-        {"randperm", make_randperm},
-        {NULL, NULL},
-    };
-    luaL_setfuncs(L, functions, 0);
+    dlua_add_functions(L, "dlua.", creators);
 }

@@ -25,6 +25,7 @@
 
 #include "arguments.h"
 #include "fields.h"
+#include "help.h"
 #include "nn/nn.h"
 #include "tensor/tensor.h"
 #include "tensors.h"
@@ -568,10 +569,25 @@ static int define_layer(lua_State *L) {
 }
 
 void dlua_open_custom_layers(lua_State *L) {
+    static const dlua_function functions[] = {
+        {"define", define_layer,
+         "{name}: of the class, as Keras writes them: 'Scale'\n"
+         "{call}: function(self, x, training) that returns the output\n"
+         "{build = none}: function(self, shape) that makes weights with self:add_weight { ... }\n"
+         "{compute_output_shape = none}: function(self, shape), where call cannot tell\n"
+         "{fields = none}: a list of the arguments {name =, kind =, default =, min =, max =, help =, required =}\n"
+         "{help = none}: one line on what the layer does\n"
+         "{formula = none}: how the output is computed\n"
+         "{source = none}: the paper\n"
+         "{shapes = none}: of inputs and outputs, in words\n"
+         "{version = 1}: of the arguments, for saved models\n"
+         "{any_dtype = false}: takes inputs of every dtype as they are",
+         "A layer written in Lua; it works in every model and in saved files."},
+        {NULL, NULL, NULL, NULL},
+    };
     lua_newtable(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &functions_key);
     lua_getfield(L, -1, "layers");
-    lua_pushcfunction(L, define_layer);
-    lua_setfield(L, -2, "define");
+    dlua_add_functions(L, "dlua.layers.", functions);
     lua_pop(L, 1);
 }

@@ -4,7 +4,7 @@
  *      local read = dlua.arguments("EarlyStopping", {
  *        {name = "monitor", kind = "string", default = "val_loss", help = "the log value to watch"},
  *        {name = "patience", kind = "integer", default = 0, min = 0, help = "epochs without improvement"},
- *      })
+ *      }, "Stops training when a value no longer gets better.")
  *      local options = read {patience = 3}           --> {monitor = "val_loss", patience = 3}
  *
  * Always true: the texts that a field table points to are Lua strings which the userdata's user value keeps. */
@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "arguments.h"
+#include "help.h"
 #include "objects.h"
 #include "tensors.h"
 #include "values.h"
@@ -417,16 +418,67 @@ static int read_arguments(lua_State *L) {
     return 1;
 }
 
+/* A field that Lua checks, as help shows it; its declaration is at the top. */
+static void push_lua_field_help(lua_State *L, const dlua_fields *fields, int k) {
+    const dl_field *field = &fields->fields[k];
+    lua_createtable(L, 0, 6);
+    lua_pushstring(L, field->name);
+    lua_setfield(L, -2, "name");
+    lua_pushfstring(L, "%s%s", lua_kind_names[fields->kinds[k]], fields->none_ok[k] ? ", or none" : "");
+    lua_setfield(L, -2, "takes");
+    lua_pushstring(L, field->help);
+    lua_setfield(L, -2, "help");
+    lua_pushboolean(L, field->flags & DL_REQUIRED);
+    lua_setfield(L, -2, "required");
+    lua_pushboolean(L, field->flags & DL_NAMED_ONLY);
+    lua_setfield(L, -2, "named");
+    lua_getfield(L, -2, "default");
+    lua_setfield(L, -2, "default");
+}
+
+bool dlua_push_reader_help(lua_State *L, int index) {
+    if (lua_tocfunction(L, index) != read_arguments)
+        return false;
+    lua_getupvalue(L, index, 1);
+    lua_getupvalue(L, index, 2);
+    lua_getupvalue(L, index, 3);
+    int declarations = lua_gettop(L);
+    const dl_definition *definition = lua_touserdata(L, declarations - 2);
+    const dlua_fields *fields = lua_touserdata(L, declarations - 1);
+    void *options = dlua_new_options(L, definition);
+    lua_createtable(L, 0, 4);
+    lua_pushstring(L, definition->name);
+    lua_setfield(L, -2, "name");
+    lua_pushstring(L, definition->help);
+    lua_setfield(L, -2, "help");
+    lua_createtable(L, fields->count, 0);
+    for (int k = 0; k < fields->count; k++) {
+        lua_rawgeti(L, declarations, k + 1);
+        if (fields->kinds[k] == DLUA_KIND_ENGINE)
+            dlua_push_field_help(L, definition, options, &fields->fields[k]);
+        else
+            push_lua_field_help(L, fields, k);
+        lua_rawseti(L, -3, k + 1);
+        lua_pop(L, 1);
+    }
+    lua_setfield(L, -2, "fields");
+    return true;
+}
+
 int dlua_arguments_function(lua_State *L) {
     const char *name = luaL_checkstring(L, 1);
+    const char *help = luaL_optstring(L, 3, NULL);
     luaL_checktype(L, 2, LUA_TTABLE);
-    lua_settop(L, 2);
-    dl_definition *definition = lua_newuserdatauv(L, sizeof *definition, 1);
+    lua_settop(L, 3);
+    dl_definition *definition = lua_newuserdatauv(L, sizeof *definition, 2);
     memset(definition, 0, sizeof *definition);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, 1);
+    lua_pushvalue(L, 3);
+    lua_setiuservalue(L, -2, 2);
     dlua_fields *fields = dlua_new_fields(L, 2, name, 0, NULL, false);
     definition->name = name;
+    definition->help = help;
     definition->version = 1;
     definition->fields = fields->fields;
     definition->options_size = fields->options_size;

@@ -33,4 +33,8 @@ typedef struct dlua_fields {
 dlua_fields *dlua_new_fields(lua_State *L, int index, const char *of, size_t base_size, const dl_field *more,
                              bool engine_only);
 
+/* If the value at index is what dlua.arguments returned, pushes its description and returns true; else pushes nothing.
+ * Raises. */
+bool dlua_push_reader_help(lua_State *L, int index);
+
 #endif

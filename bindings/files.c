@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "download.h"
+#include "help.h"
 #include "tensors.h"
 #include "values.h"
 
@@ -200,31 +201,62 @@ static int shuffled_order(lua_State *L) {
     return dlua_make_tensor(L, make_order, &r);
 }
 
+static const dlua_function io_functions[] = {
+    {"load_safetensors", load_safetensors, "path: of the file", "Returns the tensors by name and the metadata by key."},
+    {"save_safetensors", save_safetensors,
+     "path: of the file\n"
+     "tensors: a table of tensors by name\n"
+     "metadata = none: a table of strings by name",
+     "Writes tensors into one safetensors file: whole, or not at all."},
+    {"load_idx", load_idx, "path: of the file, plain or gzip", "Reads an array in the format of MNIST's files."},
+    {"parse_idx", parse_idx,
+     "bytes: what the file holds, as a string\n"
+     "name = \"idx data\": for messages",
+     "Reads an array in the format of MNIST's files from a string."},
+    {"write_file", write_file,
+     "path: of the file\n"
+     "bytes: a string",
+     "Replaces a file, whole or not at all."},
+    {"sha256", sha256, "path: of the file", "The SHA-256 of a file, as 64 hexadecimal digits."},
+    {"download", dlua_download,
+     "{url}: where the file is\n"
+     "{path}: where it shall be\n"
+     "{checksum = none}: its SHA-256 or MD5 in hexadecimal\n"
+     "{progress = none}: function(done, total) that is told the bytes; false from it cancels",
+     "Fetches a file and checks it."},
+    {NULL, NULL, NULL, NULL},
+};
+
+static const dlua_function json_functions[] = {
+    {"encode", dlua_json_encode, "value: tables, strings, numbers, booleans, dlua.none", "The value as JSON text."},
+    {"decode", dlua_json_decode, "text: JSON", "The value of a JSON text; null becomes dlua.none."},
+    {NULL, NULL, NULL, NULL},
+};
+
+static const dlua_function data_functions[] = {
+    {"gather_batch", gather_batch,
+     "from: a tensor of samples\n"
+     "order: an int64 tensor of sample numbers\n"
+     "first: the place in order to begin at, from 1\n"
+     "count: how many samples\n"
+     "into = none: the tensor to write into, if it fits",
+     "The samples order[first] to order[first + count - 1], as one batch."},
+    {"shuffled_order", shuffled_order,
+     "count: how many samples\n"
+     "seed: a whole number\n"
+     "epoch: the epoch's number",
+     "A permutation of 1 to count that depends on seed and epoch alone."},
+    {NULL, NULL, NULL, NULL},
+};
+
 void dlua_open_files(lua_State *L) {
-    static const luaL_Reg io_functions[] = {
-        {"load_safetensors", load_safetensors},
-        {"save_safetensors", save_safetensors},
-        {"load_idx", load_idx},
-        {"parse_idx", parse_idx},
-        {"write_file", write_file},
-        {"sha256", sha256},
-        {"download", dlua_download},
-        {NULL, NULL},
-    };
-    static const luaL_Reg json_functions[] = {
-        {"encode", dlua_json_encode},
-        {"decode", dlua_json_decode},
-        {NULL, NULL},
-    };
-    static const luaL_Reg data_functions[] = {
-        {"gather_batch", gather_batch},
-        {"shuffled_order", shuffled_order},
-        {NULL, NULL},
-    };
-    luaL_newlib(L, io_functions);
-    lua_setfield(L, -2, "io");
-    luaL_newlib(L, json_functions);
-    lua_setfield(L, -2, "json");
-    luaL_newlib(L, data_functions);
-    lua_setfield(L, -2, "data");
+    lua_newtable(L);
+    dlua_add_functions(L, "dlua.io.", io_functions);
+    dlua_add_table(L, "io", "Files of tensors, and other files.");
+    lua_newtable(L);
+    dlua_add_functions(L, "dlua.json.", json_functions);
+    dlua_add_table(L, "json", "JSON texts.");
+    lua_newtable(L);
+    dlua_add_functions(L, "dlua.data.", data_functions);
+    dlua_add_table(L, "data", "Batches of samples, as fit takes them.");
 }

@@ -157,6 +157,15 @@ static int construct(lua_State *L) {
     return 1;
 }
 
+const dl_definition *dlua_test_function_class(lua_State *L, int index) {
+    if (lua_tocfunction(L, index) != construct)
+        return NULL;
+    lua_getupvalue(L, index, 1);
+    const dl_family *family = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return family == &dl_loss_family ? &loss_definition.definition : &metric_definition.definition;
+}
+
 /* The name of the variable that holds the function at the top, in the function that called the running one: a local, an
  * upvalue or a global; NULL if none does. */
 static const char *name_of_function(lua_State *L) {

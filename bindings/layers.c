@@ -9,6 +9,7 @@
 
 #include "arguments.h"
 #include "dlua/layers.h"
+#include "help.h"
 #include "nn/nn.h"
 #include "tensors.h"
 #include "values.h"
@@ -329,14 +330,14 @@ static bool is_trainable(const dl_weight *weight) {
     return weight->trainable && dl_requires_grad(weight->value);
 }
 
-static int push_weights(lua_State *L, dl_layer *layer, weight_choice choice) {
+static void push_weights(lua_State *L, dl_layer *layer, weight_choice choice) {
     char path[512];
     int count = 0;
     lua_newtable(L);
     for (int64_t k = 0;; k++) {
         dl_weight *weight = dl_layer_weight(layer, k, path, sizeof path);
         if (weight == NULL)
-            return 1;
+            return;
         if ((choice == TRAINABLE && !is_trainable(weight)) || (choice == NON_TRAINABLE && is_trainable(weight)))
             continue;
         if (choice == WEIGHT_NAMES)
@@ -347,13 +348,12 @@ static int push_weights(lua_State *L, dl_layer *layer, weight_choice choice) {
     }
 }
 
-static int push_children(lua_State *L, dl_layer *layer) {
+static void push_children(lua_State *L, dl_layer *layer) {
     lua_createtable(L, layer->child_count, 0);
     for (int k = 0; k < layer->child_count; k++) {
         dlua_push_object(L, &layer->children[k]->object);
         lua_rawseti(L, -2, k + 1);
     }
-    return 1;
 }
 
 static dl_layer *check_layer(lua_State *L, const char *method) {
@@ -445,42 +445,178 @@ static int layer_get_config(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg layer_methods[] = {
-    {"count_params", layer_count_params},
-    {"build", layer_build},
-    {"compute_output_shape", layer_compute_output_shape},
-    {"get_config", layer_get_config},
-    {"add_weight", dlua_add_weight},
-    {"add_loss", dlua_add_loss},
-    {"assign_later", dlua_assign_later},
-    {NULL, NULL},
+/* ---- the values of the weights --------------------------------------------------------------------------------- */
+
+static dl_tensor *make_copy(dl_context *context, void *argument) {
+    dl_tensor *values = dl_detach(argument);
+    return values != NULL ? dl_clone(context, values) : NULL;
+}
+
+static int layer_get_weights(lua_State *L) {
+    char path[512];
+    dl_layer *layer = check_layer(L, "get_weights");
+    lua_newtable(L);
+    for (int64_t k = 0;; k++) {
+        dl_weight *weight = dl_layer_weight(layer, k, path, sizeof path);
+        if (weight == NULL)
+            return 1;
+        dlua_make_tensor(L, make_copy, weight->value);
+        lua_rawseti(L, -2, k + 1);
+    }
+}
+
+/* Checks value k (from 0) of the list at index 2 against the weight. */
+static dl_tensor *check_weight_value(lua_State *L, int64_t k, const dl_weight *weight, const char *path) {
+    char place[64], own[128], given[128];
+    snprintf(place, sizeof place, "value %lld", (long long)k + 1);
+    lua_rawgeti(L, 2, k + 1);
+    dl_tensor *value = dlua_check_tensor(L, -1, "set_weights", place);
+    lua_pop(L, 1);
+    int dims = dl_tensor_dims(weight->value);
+    const int64_t *shape = dl_tensor_shape(weight->value);
+    if (dl_tensor_dims(value) != dims || memcmp(dl_tensor_shape(value), shape, (size_t)dims * sizeof *shape) != 0) {
+        dl_shape_describe(dims, shape, own, sizeof own);
+        dl_shape_describe(dl_tensor_dims(value), dl_tensor_shape(value), given, sizeof given);
+        dlua_raise(L, "set_weights: %s has the shape %s, but %s the shape %s", path, own, place, given);
+    }
+    return value;
+}
+
+/* All values are checked before the first is copied. */
+static int layer_set_weights(lua_State *L) {
+    char path[512];
+    dl_layer *layer = check_layer(L, "set_weights");
+    luaL_checktype(L, 2, LUA_TTABLE);
+    int64_t count = 0, given = (int64_t)lua_rawlen(L, 2);
+    while (dl_layer_weight(layer, count, path, sizeof path) != NULL)
+        count++;
+    if (given != count)
+        dlua_raise(L, "set_weights: %s has %I weights%s, the list %I", layer->name, (LUAI_UACINT)count,
+                   layer->built ? "" : " before it is built", (LUAI_UACINT)given);
+    for (int64_t k = 0; k < count; k++)
+        check_weight_value(L, k, dl_layer_weight(layer, k, path, sizeof path), path);
+    dl_context *context = dlua_context(L);
+    bool recorded = dl_set_grad_enabled(context, false);
+    dl_status status = DL_OK;
+    for (int64_t k = 0; status == DL_OK && k < count; k++) {
+        lua_rawgeti(L, 2, k + 1);
+        status = dl_copy_(dl_layer_weight(layer, k, path, sizeof path)->value, dlua_test_tensor(L, -1));
+        lua_pop(L, 1);
+    }
+    dl_set_grad_enabled(context, recorded);
+    dlua_check(L, status);
+    return 0;
+}
+
+/* ---- methods and properties ------------------------------------------------------------------------------------ */
+
+/* Of all layers, models among them. */
+static const dlua_function layer_methods[] = {
+    {"count_params", layer_count_params, "trainable_only = false: leaves out weights that training does not change",
+     "The number of elements of all weights."},
+    {"build", layer_build, "shape: of the input with its batch, such as {dlua.none, 784}; for several inputs a list",
+     "Makes the weights for inputs of this shape."},
+    {"compute_output_shape", layer_compute_output_shape, "shape: of the input with its batch; for several inputs a list",
+     "The shape of the output for inputs of this shape."},
+    {"get_weights", layer_get_weights, "", "Copies of all weights, in their order."},
+    {"set_weights", layer_set_weights, "values: a list of tensors, as get_weights gives it",
+     "Puts values into all weights, in their order."},
+    {NULL, NULL, NULL, NULL},
 };
 
+/* Of layers that are no models. */
+static const dlua_function more_methods[] = {
+    {"get_config", layer_get_config, "", "The layer's class and arguments, as they are saved."},
+    {"add_weight", dlua_add_weight,
+     "{name}: the weight is then self.NAME\n"
+     "{shape}: a table of sizes\n"
+     "{initializer = \"glorot_uniform\"}: what it is filled with\n"
+     "{regularizer = none}: a penalty on it\n"
+     "{trainable = true}: whether training changes it",
+     "Makes a weight, in the build of a layer written in Lua."},
+    {"add_loss", dlua_add_loss, "penalty: a tensor of one element",
+     "Adds a penalty to the loss of the step, in the call of a layer written in Lua."},
+    {"assign_later", dlua_assign_later,
+     "name: of the weight\n"
+     "value: a tensor",
+     "Gives a weight a value when the whole step has succeeded, in the call of a layer written in Lua."},
+    {NULL, NULL, NULL, NULL},
+};
+
+static void push_name(lua_State *L, dl_layer *layer) {
+    lua_pushstring(L, layer->name);
+}
+
+static void push_class_name(lua_State *L, dl_layer *layer) {
+    lua_pushstring(L, layer->object.definition->name);
+}
+
+static void push_built(lua_State *L, dl_layer *layer) {
+    lua_pushboolean(L, layer->built);
+}
+
+static void push_trainable(lua_State *L, dl_layer *layer) {
+    lua_pushboolean(L, layer->trainable);
+}
+
+static void push_dtype(lua_State *L, dl_layer *layer) {
+    lua_pushstring(L, dl_dtype_name(layer->dtype));
+}
+
+static void push_all_weights(lua_State *L, dl_layer *layer) {
+    push_weights(L, layer, ALL_WEIGHTS);
+}
+
+static void push_trainable_weights(lua_State *L, dl_layer *layer) {
+    push_weights(L, layer, TRAINABLE);
+}
+
+static void push_non_trainable_weights(lua_State *L, dl_layer *layer) {
+    push_weights(L, layer, NON_TRAINABLE);
+}
+
+static void push_weight_names(lua_State *L, dl_layer *layer) {
+    push_weights(L, layer, WEIGHT_NAMES);
+}
+
 /* What is read of a layer by name and is no field of its options. */
+static const struct {
+    const char *name;
+    void (*push)(lua_State *L, dl_layer *layer);
+    const char *help;
+} properties[] = {
+    {"name", push_name, "its name"},
+    {"class_name", push_class_name, "the name of its class: 'Dense'"},
+    {"built", push_built, "whether it has its weights"},
+    {"trainable", push_trainable, "whether training changes its weights; may be set"},
+    {"dtype", push_dtype, "of the weights and the computation"},
+    {"weights", push_all_weights, "a list of all weights"},
+    {"trainable_weights", push_trainable_weights, "a list of the weights that training changes"},
+    {"non_trainable_weights", push_non_trainable_weights, "a list of the other weights"},
+    {"weight_names", push_weight_names, "a list of the weights' paths, in the order of weights"},
+    {"layers", push_children, "a list of the layers inside it"},
+};
+enum { PROPERTY_COUNT = sizeof properties / sizeof properties[0] };
+
 static int push_property(lua_State *L, dl_layer *layer, const char *name) {
-    if (strcmp(name, "name") == 0)
-        lua_pushstring(L, layer->name);
-    else if (strcmp(name, "class_name") == 0)
-        lua_pushstring(L, layer->object.definition->name);
-    else if (strcmp(name, "built") == 0)
-        lua_pushboolean(L, layer->built);
-    else if (strcmp(name, "trainable") == 0)
-        lua_pushboolean(L, layer->trainable);
-    else if (strcmp(name, "dtype") == 0)
-        lua_pushstring(L, dl_dtype_name(layer->dtype));
-    else if (strcmp(name, "weights") == 0)
-        push_weights(L, layer, ALL_WEIGHTS);
-    else if (strcmp(name, "trainable_weights") == 0)
-        push_weights(L, layer, TRAINABLE);
-    else if (strcmp(name, "non_trainable_weights") == 0)
-        push_weights(L, layer, NON_TRAINABLE);
-    else if (strcmp(name, "weight_names") == 0)
-        push_weights(L, layer, WEIGHT_NAMES);
-    else if (strcmp(name, "layers") == 0)
-        push_children(L, layer);
-    else
-        return 0;
-    return 1;
+    for (int k = 0; k < PROPERTY_COUNT; k++)
+        if (strcmp(name, properties[k].name) == 0) {
+            properties[k].push(L, layer);
+            return 1;
+        }
+    return 0;
+}
+
+void dlua_add_layer_properties(lua_State *L) {
+    for (int k = 0; k < PROPERTY_COUNT; k++)
+        dlua_note_property(L, -1, properties[k].name, properties[k].help);
+}
+
+void dlua_copy_layer_methods(lua_State *L) {
+    for (const dlua_function *row = layer_methods; row->name != NULL; row++) {
+        lua_pushcfunction(L, row->call);
+        lua_setfield(L, -2, row->name);
+    }
 }
 
 static int push_own_weight(lua_State *L, const dl_layer *layer, const char *name) {
@@ -493,11 +629,13 @@ static int push_own_weight(lua_State *L, const dl_layer *layer, const char *name
 }
 
 int dlua_find_in_layer(lua_State *L, dl_layer *layer, const char *name) {
-    for (const luaL_Reg *row = layer_methods; row->name != NULL; row++)
-        if (strcmp(row->name, name) == 0) {
-            lua_pushcfunction(L, row->func);
-            return 1;
-        }
+    lua_CFunction method = dlua_find_function(layer_methods, name);
+    if (method == NULL)
+        method = dlua_find_function(more_methods, name);
+    if (method != NULL) {
+        lua_pushcfunction(L, method);
+        return 1;
+    }
     if (push_property(L, layer, name) || push_own_weight(L, layer, name))
         return 1;
     if (dlua_is_custom(layer->object.definition) && lua_getiuservalue(L, 1, 1) == LUA_TTABLE) {
@@ -538,6 +676,15 @@ static int set_layer(lua_State *L) {
 }
 
 void dlua_open_layers(lua_State *L) {
+    static const dlua_function functions[] = {
+        {"Input", input_function,
+         "{shape}: of one sample, dlua.none where a size is free\n"
+         "{batch_size = none}: samples in a batch\n"
+         "{dtype = \"float32\"}: of the elements\n"
+         "{name = none}: of the input",
+         "A symbolic input: layers are called on it to make the graph of a model."},
+        {NULL, NULL, NULL, NULL},
+    };
     static const luaL_Reg symbol_functions[] = {
         {"__gc", release_symbol}, {"__tostring", symbol_to_string}, {"__index", index_symbol}, {NULL, NULL}};
     static const luaL_Reg layer_functions[] = {{"__gc", dlua_release_object}, {"__tostring", dlua_object_to_string},
@@ -546,6 +693,12 @@ void dlua_open_layers(lua_State *L) {
     dlua_new_class(L, DLUA_SYMBOL, "dlua.Symbol", symbol_functions);
     dlua_new_class(L, DLUA_LAYER, "dlua.Layer", layer_functions);
     lua_pop(L, 2);
-    lua_pushcfunction(L, input_function);
-    lua_setfield(L, -2, "Input");
+    dlua_add_functions(L, "dlua.", functions);
+    lua_newtable(L);
+    dlua_note_help(L, -1, "dlua.", "Layer", NULL,
+                   "The methods and properties of layers; the layers themselves are in dlua.layers.");
+    dlua_add_functions(L, "layer:", layer_methods);
+    dlua_add_functions(L, "layer:", more_methods);
+    dlua_add_layer_properties(L);
+    lua_setfield(L, -2, "Layer");
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dlua/layers.h"
+#include "help.h"
 #include "values.h"
 
 static const char *check_path(lua_State *L, int index, const char *function) {
@@ -164,20 +165,29 @@ static int model_get_config(lua_State *L) {
 }
 
 void dlua_open_model_files(lua_State *L) {
-    static const luaL_Reg functions[] = {
-        {"load_model", load_model_function},
-        {"model_from_config", model_from_config_function},
-        {NULL, NULL},
+    static const dlua_function functions[] = {
+        {"load_model", load_model_function, "path: of the file",
+         "The model that model:save wrote, ready to go on training, and the table that save was given beside."},
+        {"model_from_config", model_from_config_function, "config: what model:get_config returned",
+         "A model of the same architecture with new weights."},
+        {NULL, NULL, NULL, NULL},
     };
-    static const luaL_Reg methods[] = {
-        {"save", model_save},
-        {"save_weights", model_save_weights},
-        {"load_weights", model_load_weights},
-        {"get_config", model_get_config},
-        {NULL, NULL},
+    static const dlua_function methods[] = {
+        {"save", model_save,
+         "path: of the safetensors file\n"
+         "extra = none: a table that load_model gives back",
+         "Writes architecture, weights, optimizer and training state into one file: whole, or not at all."},
+        {"save_weights", model_save_weights, "path: of the safetensors file", "Writes the weights into a file."},
+        {"load_weights", model_load_weights,
+         "path: of the safetensors file\n"
+         "{by_name = false}: finds weights by their layers' names instead of their order\n"
+         "{skip_mismatch = false}: leaves weights of other shapes as they are",
+         "Reads the weights of a file into the model."},
+        {"get_config", model_get_config, "", "The architecture as a table, as it is saved."},
+        {NULL, NULL, NULL, NULL},
     };
-    luaL_setfuncs(L, functions, 0);
+    dlua_add_functions(L, "dlua.", functions);
     lua_getfield(L, -1, "Model");
-    luaL_setfuncs(L, methods, 0);
+    dlua_add_functions(L, "model:", methods);
     lua_pop(L, 1);
 }

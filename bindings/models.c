@@ -14,6 +14,7 @@
 
 #include "arguments.h"
 #include "dlua/layers.h"
+#include "help.h"
 #include "tensors.h"
 #include "values.h"
 
@@ -116,10 +117,11 @@ static int construct_sequential(lua_State *L) {
 }
 
 /* Reads the symbols in field `name` of the table at 2, one or a list, into symbols[]; the user table at index `holds`
- * keeps them. */
+ * keeps them as a list under the same name. */
 static int read_symbols(lua_State *L, const char *name, int holds, dl_symbol *symbols[MOST_TENSORS]) {
     char text[160];
     int count = 1;
+    lua_newtable(L);
     lua_getfield(L, 2, name);
     bool is_list = lua_type(L, -1) == LUA_TTABLE;
     if (is_list)
@@ -135,9 +137,10 @@ static int read_symbols(lua_State *L, const char *name, int holds, dl_symbol *sy
         if (symbols[k] == NULL)
             dlua_raise(L, "Model: %s must be symbolic, as dlua.Input {...} gives and layers called on it, got %s", name,
                        dlua_describe(L, -1, text, sizeof text));
-        lua_rawseti(L, holds, (lua_Integer)lua_rawlen(L, holds) + 1);
+        lua_rawseti(L, -3, k + 1);
     }
     lua_pop(L, 1);
+    lua_setfield(L, holds, name);
     return count;
 }
 
@@ -612,23 +615,44 @@ static int push_calls(lua_State *L, dl_model *model) {
     return 1;
 }
 
+static int push_input_specs(lua_State *L, dl_model *model) {
+    return push_specs(L, model, true);
+}
+
+static int push_output_specs(lua_State *L, dl_model *model) {
+    return push_specs(L, model, false);
+}
+
+static int push_optimizer(lua_State *L, dl_model *model) {
+    dlua_push_object(L, (dl_object *)dl_model_optimizer(model));
+    return 1;
+}
+
+/* What is read of a model by name; without a function: what lies on its user value. */
+typedef struct property {
+    const char *name;
+    int (*push)(lua_State *L, dl_model *model);
+    const char *help;
+} property;
+
+static const property properties[] = {
+    {"layers", push_layers, NULL}, /* all layers have them, with help */
+    {"inputs", NULL, "of a Model: a list of the symbolic inputs it was made of"},
+    {"outputs", NULL, "of a Model: a list of the symbolic outputs it was made of"},
+    {"input_shapes", push_input_specs, "a list of the inputs' shapes"},
+    {"output_shapes", push_output_specs, "a list of the outputs' shapes"},
+    {"input_names", push_input_names, "a list of the inputs' names"},
+    {"output_names", push_output_names, "a list of the outputs' names"},
+    {"calls", push_calls, "a list of the graph's calls, {layer =, output_shape =, inputs = names of layers}"},
+    {"optimizer", push_optimizer, "what compile was given, or nil"},
+    {"stop_training", NULL, "set it to true in a callback to end fit"},
+    {NULL, NULL, NULL},
+};
+
 static int push_property(lua_State *L, dl_model *model, const char *name) {
-    if (strcmp(name, "layers") == 0)
-        return push_layers(L, model);
-    if (strcmp(name, "input_shapes") == 0)
-        return push_specs(L, model, true);
-    if (strcmp(name, "output_shapes") == 0)
-        return push_specs(L, model, false);
-    if (strcmp(name, "input_names") == 0)
-        return push_input_names(L, model);
-    if (strcmp(name, "output_names") == 0)
-        return push_output_names(L, model);
-    if (strcmp(name, "calls") == 0)
-        return push_calls(L, model);
-    if (strcmp(name, "optimizer") == 0) {
-        dlua_push_object(L, (dl_object *)dl_model_optimizer(model));
-        return 1;
-    }
+    for (const property *row = properties; row->name != NULL; row++)
+        if (row->push != NULL && strcmp(row->name, name) == 0)
+            return row->push(L, model);
     return 0;
 }
 
@@ -674,17 +698,65 @@ static int set_model(lua_State *L) {
     return 0;
 }
 
-static const luaL_Reg methods[] = {
-    {"add", model_add},
-    {"compile", model_compile},
-    {"train_batch", model_train_batch},
-    {"test_batch", model_test_batch},
-    {"predict_batch", model_predict_batch},
-    {"reset_metrics", model_reset_metrics},
-    {"logs", model_logs},
-    {"get_layer", model_get_layer},
-    {NULL, NULL},
+#define STEP_ARGUMENTS                                                                                                 \
+    "x: the input, or a list of tensors for several\n"                                                                 \
+    "y: the target, or a list of tensors for several outputs\n"                                                        \
+    "weights = none: of the samples, one tensor an output"
+
+static const dlua_function methods[] = {
+    {"add", model_add, "layer: goes after the last one", "Adds a layer to a Sequential; returns the model."},
+    {"compile", model_compile,
+     "{optimizer = \"rmsprop\"}: a name or an optimizer\n"
+     "{loss = none}: a name, a loss or a function(target, prediction); for several outputs a table\n"
+     "{loss_weights = none}: a number for each output\n"
+     "{metrics = none}: a list of names, metrics or functions; for several outputs a table of lists",
+     "Says how the model is trained; returns it."},
+    {"train_batch", model_train_batch, STEP_ARGUMENTS, "One step of training; logs() then has its loss and metrics."},
+    {"test_batch", model_test_batch, STEP_ARGUMENTS, "Adds a batch to the loss and the metrics, without training."},
+    {"predict_batch", model_predict_batch,
+     "x: the input, or a list of tensors for several\n"
+     "batch_size = 32: samples at a time",
+     "The outputs for x, one value each; predict is this with named arguments."},
+    {"reset_metrics", model_reset_metrics, "", "Begins loss and metrics anew."},
+    {"logs", model_logs, "", "Loss and metrics since the last reset: their names in order, and the values by name."},
+    {"get_layer", model_get_layer, "which: the layer's name, or its place from 1", "One of the model's layers."},
+    {NULL, NULL, NULL, NULL},
 };
+#undef STEP_ARGUMENTS
+
+static const char sequential_arguments[] = "{layers...}: the layers in their order; the first may be an Input\n"
+                                           "{name = none}: of the model; made from the class if none";
+static const char sequential_help[] = "A model that is a chain of layers.";
+static const char model_arguments[] = "{inputs}: a symbolic input of dlua.Input, or a list of them\n"
+                                      "{outputs}: what layers called on them gave, or a list\n"
+                                      "{name = none}: of the model; made from the class if none";
+static const char model_help[] = "A model that is a graph of layers called on symbolic inputs. dlua.Model holds the "
+                                 "methods of all models.";
+
+/* The class table itself is called to make a model: dlua.Model { inputs =, outputs = }. */
+static void add_model_class(lua_State *L) {
+    dlua_note_help(L, -1, "dlua.", "Model", model_arguments, model_help);
+    dlua_add_functions(L, "model:", methods);
+    dlua_copy_layer_methods(L);
+    dlua_add_layer_properties(L);
+    for (const property *row = properties; row->name != NULL; row++)
+        if (row->help != NULL)
+            dlua_note_property(L, -1, row->name, row->help);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, call_model_class);
+    lua_setfield(L, -2, "__call");
+    lua_setmetatable(L, -2);
+    lua_setfield(L, -2, "Model");
+}
+
+/* In dlua.layers the two are called as dlua.Sequential and dlua.Model are. */
+static void note_definitions(lua_State *L) {
+    dlua_push_definition(L, &dl_layer_family, &dl_layer_sequential.definition);
+    dlua_note_help(L, -1, "dlua.layers.", "Sequential", sequential_arguments, sequential_help);
+    dlua_push_definition(L, &dl_layer_family, &dl_layer_functional.definition);
+    dlua_note_help(L, -1, "dlua.layers.", "Functional", model_arguments, model_help);
+    lua_pop(L, 2);
+}
 
 void dlua_open_models(lua_State *L) {
     static const luaL_Reg metamethods[] = {{"__gc", dlua_release_object},
@@ -692,18 +764,17 @@ void dlua_open_models(lua_State *L) {
                                            {"__call", dlua_call_layer},
                                            {"__newindex", set_model},
                                            {NULL, NULL}};
-    luaL_newlib(L, methods);
+    static const dlua_function functions[] = {
+        {"Sequential", call_sequential, sequential_arguments, sequential_help},
+        {NULL, NULL, NULL, NULL},
+    };
+    lua_newtable(L);
     dlua_new_class(L, DLUA_MODEL, "dlua.Model", metamethods);
     lua_pushvalue(L, -2);
     lua_pushcclosure(L, index_model, 1);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
-    /* The class table itself is called to make a model: dlua.Model { inputs =, outputs = }. */
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, call_model_class);
-    lua_setfield(L, -2, "__call");
-    lua_setmetatable(L, -2);
-    lua_setfield(L, -2, "Model");
-    lua_pushcfunction(L, call_sequential);
-    lua_setfield(L, -2, "Sequential");
+    add_model_class(L);
+    dlua_add_functions(L, "dlua.", functions);
+    note_definitions(L);
 }

@@ -4,19 +4,24 @@
  * receives it; package.loaded has it before, so that files of the library may require "dlua" themselves. */
 #include "binding.h"
 
+#include "help.h"
 #include "objects.h"
 #include "resources.h"
 #include "tensors.h"
 #include "terminal.h"
 
 static void open_base(lua_State *L) {
-    static const luaL_Reg functions[] = {
-        {"raise", dlua_raise_function},
-        {"resource", dlua_resource_function},
-        {"has_resource", dlua_has_resource_function},
-        {NULL, NULL},
+    static const dlua_function functions[] = {
+        {"raise", dlua_raise_function, "message: what went wrong, and what to do",
+         "Raises an error at the user's line: the innermost one that is not of the library."},
+        {"resource", dlua_resource_function, "name: the path inside the library",
+         "The bytes of a file of the library, as a string."},
+        {"has_resource", dlua_has_resource_function, "name: the path inside the library",
+         "Whether the library has this file."},
+        {NULL, NULL, NULL, NULL},
     };
-    luaL_setfuncs(L, functions, 0);
+    dlua_open_help(L);
+    dlua_add_functions(L, "dlua.", functions);
     lua_pushstring(L, dl_version());
     lua_setfield(L, -2, "version");
     dlua_push_none(L);

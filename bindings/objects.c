@@ -9,6 +9,7 @@
 
 #include "arguments.h"
 #include "base/base.h"
+#include "help.h"
 #include "tensors.h"
 #include "values.h"
 
@@ -316,11 +317,19 @@ static int metric_reset_state(lua_State *L) {
     return 0;
 }
 
+static const dlua_function metric_methods[] = {
+    {"update_state", metric_update_state,
+     "target: what is right; a metric without a target takes its values here\n"
+     "prediction: what the model says\n"
+     "sample_weight = none: a weight for each sample",
+     "Adds samples to what is measured."},
+    {"result", metric_result, "", "The metric over all samples since the last reset."},
+    {"reset_state", metric_reset_state, "", "Forgets all samples."},
+    {"get_config", object_get_config, "", "The class and the arguments, as they are saved."},
+    {NULL, NULL, NULL, NULL},
+};
+
 static int index_object(lua_State *L) {
-    static const luaL_Reg metric_methods[] = {{"update_state", metric_update_state},
-                                              {"result", metric_result},
-                                              {"reset_state", metric_reset_state},
-                                              {NULL, NULL}};
     dl_object *object = dlua_test_object(L, 1);
     const char *name = luaL_checkstring(L, 2);
     if (strcmp(name, "get_config") == 0) {
@@ -328,11 +337,11 @@ static int index_object(lua_State *L) {
         return 1;
     }
     if (object->family == &dl_metric_family) {
-        for (const luaL_Reg *row = metric_methods; row->name != NULL; row++)
-            if (strcmp(row->name, name) == 0) {
-                lua_pushcfunction(L, row->func);
-                return 1;
-            }
+        lua_CFunction method = dlua_find_function(metric_methods, name);
+        if (method != NULL) {
+            lua_pushcfunction(L, method);
+            return 1;
+        }
         if (strcmp(name, "name") == 0) {
             lua_pushstring(L, ((dl_metric *)object)->name);
             return 1;
@@ -446,13 +455,14 @@ void dlua_open_objects(lua_State *L) {
     static const struct {
         const char *name;
         const dl_family *family;
-    } families[] = {{"layers", &dl_layer_family},
-                    {"activations", &dl_activation_family},
-                    {"initializers", &dl_initializer_family},
-                    {"regularizers", &dl_regularizer_family},
-                    {"losses", &dl_loss_family},
-                    {"metrics", &dl_metric_family},
-                    {"optimizers", &dl_optimizer_family}};
+        const char *help;
+    } families[] = {{"layers", &dl_layer_family, "The layers that models are made of, and define, which makes new ones."},
+                    {"activations", &dl_activation_family, "Functions that follow a layer, by name or on a tensor."},
+                    {"initializers", &dl_initializer_family, "What the weights of a new layer are filled with."},
+                    {"regularizers", &dl_regularizer_family, "Penalties on weights or outputs that are added to the loss."},
+                    {"losses", &dl_loss_family, "What training makes small: of a target and a prediction."},
+                    {"metrics", &dl_metric_family, "What is measured beside the loss."},
+                    {"optimizers", &dl_optimizer_family, "How a step changes the weights; their schedules are in dlua.optimizers.schedules."}};
     open_classes(L);
     lua_newtable(L);
     lua_createtable(L, 0, 1);
@@ -464,10 +474,14 @@ void dlua_open_objects(lua_State *L) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &definitions_key);
     for (size_t k = 0; k < sizeof families / sizeof families[0]; k++) {
         push_family(L, families[k].family);
-        lua_setfield(L, -2, families[k].name);
+        dlua_add_table(L, families[k].name, families[k].help);
     }
     lua_getfield(L, -1, "optimizers");
     push_family(L, &dl_schedule_family);
+    dlua_note_help(L, -1, "dlua.optimizers.", "schedules", NULL, "Learning rates that change with the steps.");
     lua_setfield(L, -2, "schedules");
     lua_pop(L, 1);
+    lua_newtable(L);
+    dlua_add_functions(L, "metric:", metric_methods);
+    dlua_add_table(L, "Metric", "The methods of metrics; the metrics themselves are in dlua.metrics.");
 }

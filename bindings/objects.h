@@ -53,6 +53,9 @@ void dlua_open_runtime(lua_State *L);
 
 /* layer(x, ...): the call of a layer on tensors or symbols. */
 int dlua_call_layer(lua_State *L);
+/* Add what all layers have to the class table at the top: the properties to its help, the methods to the table. Raise. */
+void dlua_add_layer_properties(lua_State *L);
+void dlua_copy_layer_methods(lua_State *L);
 /* What a layer has by this name (methods, properties, weights, options): pushes it and returns 1, or returns 0. The
  * layer's userdata is at index 1, the name at 2. */
 int dlua_find_in_layer(lua_State *L, dl_layer *layer, const char *name);
@@ -96,6 +99,9 @@ int dlua_assign_later(lua_State *L);
 void dlua_wrap_function(lua_State *L, const dl_family *family);
 /* Whether the object is such a loss or metric, which a file does not hold. */
 bool dlua_is_function(const dl_object *object);
+/* The definition behind dlua.losses.LossFunctionWrapper or dlua.metrics.MeanMetricWrapper at index; NULL for other
+ * values. Its fields lack the first argument, fn. Does not raise. */
+const dl_definition *dlua_test_function_class(lua_State *L, int index);
 void dlua_open_functions(lua_State *L);
 
 /* The name under which fit keeps on a model what a training that goes on later needs. */

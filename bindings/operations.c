@@ -439,6 +439,16 @@ static int call_in_place(lua_State *L) {
     return call_operation(L, true, true);
 }
 
+const dl_op *dlua_test_operation(lua_State *L, int index) {
+    lua_CFunction function = lua_tocfunction(L, index);
+    if (function != call_function && function != call_method && function != call_in_place)
+        return NULL;
+    lua_getupvalue(L, index, 1);
+    const operation *o = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return o->op;
+}
+
 /* Pops the function at the top and puts it into the table under the operation's name and its aliases. */
 static void set_names(lua_State *L, const dl_op *op, int table) {
     for (const char *at = op->definition.aliases; at != NULL && *at != '\0';) {

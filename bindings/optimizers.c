@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "help.h"
 #include "tensors.h"
 #include "values.h"
 
@@ -56,15 +57,20 @@ static int optimizer_get_config(lua_State *L) {
     return 1;
 }
 
+static const dlua_function methods[] = {
+    {"step", optimizer_step, "variables: a list of tensors that have gradients",
+     "Changes each tensor by its gradient."},
+    {"zero_grad", optimizer_zero_grad, "variables: a list of tensors", "Sets the gradients of the tensors to zero."},
+    {"get_config", optimizer_get_config, "", "The optimizer's class and arguments, as they are saved."},
+    {NULL, NULL, NULL, NULL},
+};
+
 static int index_optimizer(lua_State *L) {
     dl_optimizer *optimizer = check_optimizer(L, "index");
     const char *name = luaL_checkstring(L, 2);
-    if (strcmp(name, "step") == 0)
-        lua_pushcfunction(L, optimizer_step);
-    else if (strcmp(name, "zero_grad") == 0)
-        lua_pushcfunction(L, optimizer_zero_grad);
-    else if (strcmp(name, "get_config") == 0)
-        lua_pushcfunction(L, optimizer_get_config);
+    lua_CFunction method = dlua_find_function(methods, name);
+    if (method != NULL)
+        lua_pushcfunction(L, method);
     else if (strcmp(name, "learning_rate") == 0)
         lua_pushnumber(L, dl_optimizer_learning_rate(optimizer));
     else if (strcmp(name, "iterations") == 0)
@@ -93,4 +99,7 @@ void dlua_open_optimizers(lua_State *L) {
                                          {NULL, NULL}};
     dlua_new_class(L, DLUA_OPTIMIZER, "dlua.Optimizer", functions);
     lua_pop(L, 1);
+    lua_newtable(L);
+    dlua_add_functions(L, "optimizer:", methods);
+    dlua_add_table(L, "Optimizer", "The methods of optimizers; the optimizers themselves are in dlua.optimizers.");
 }

@@ -1,5 +1,4 @@
-/* runtime.c: the functions of dlua about the engine as a whole: seeds, threads, memory, gradient mode, time; and what
- * help needs to know of a definition. */
+/* runtime.c: the functions of dlua about the engine as a whole: seeds, threads, memory, gradient mode, time. */
 #include "objects.h"
 
 #include <stdio.h>
@@ -7,9 +6,8 @@
 #include <time.h>
 
 #include "arguments.h"
-#include "base/text.h"
+#include "help.h"
 #include "tensors.h"
-#include "values.h"
 
 /* ---- seeds, threads, memory, time ------------------------------------------------------------------------------ */
 
@@ -136,112 +134,34 @@ static int no_grad(lua_State *L) {
     return lua_gettop(L) - 1;
 }
 
-/* ---- help ------------------------------------------------------------------------------------------------------ */
-
-/* nearest(name, table) -> the key of the table that is nearest to the name, or nil if none is near. */
-static int nearest(lua_State *L) {
-    const char *name = luaL_checkstring(L, 1);
-    luaL_checktype(L, 2, LUA_TTABLE);
-    lua_settop(L, 2);
-    dl_nearest search = dl_nearest_begin(name);
-    lua_pushnil(L);
-    while (lua_next(L, 2)) {
-        lua_pop(L, 1);
-        if (lua_type(L, -1) == LUA_TSTRING)
-            dl_nearest_offer(&search, lua_tostring(L, -1));
-    }
-    lua_pushstring(L, search.best);
-    return 1;
-}
-
-static void set_text(lua_State *L, const char *key, const char *text) {
-    if (text != NULL) {
-        lua_pushstring(L, text);
-        lua_setfield(L, -2, key);
-    }
-}
-
-/* One field as help shows it: {name =, takes =, default =, required =, named =, help =}. */
-static void push_field(lua_State *L, const dl_definition *definition, const void *options, const dl_field *field) {
-    char takes[400];
-    lua_createtable(L, 0, 6);
-    dl_field_describe(field, takes, sizeof takes);
-    set_text(L, "name", field->name);
-    set_text(L, "takes", takes);
-    set_text(L, "help", field->help);
-    lua_pushboolean(L, field->flags & DL_REQUIRED);
-    lua_setfield(L, -2, "required");
-    lua_pushboolean(L, field->flags & DL_NAMED_ONLY);
-    lua_setfield(L, -2, "named");
-    if (field->flags & DL_REQUIRED)
-        return;
-    if (field->kind == DL_FIELD_OBJECT || field->kind == DL_FIELD_ALTERNATIVE)
-        set_text(L, "default", field->text);
-    else
-        dlua_push_field(L, definition, options, field), lua_setfield(L, -2, "default");
-}
-
-static void push_definition_table(lua_State *L, const char *family, const dl_definition *definition) {
-    void *options = dlua_new_options(L, definition);
-    lua_createtable(L, 0, 8);
-    set_text(L, "family", family);
-    set_text(L, "name", definition->name);
-    set_text(L, "help", definition->help);
-    set_text(L, "formula", definition->formula);
-    set_text(L, "source", definition->source);
-    set_text(L, "shapes", definition->shapes);
-    set_text(L, "aliases", definition->aliases);
-    lua_newtable(L);
-    int count = 0;
-    for (const dl_field *field = definition->fields; field != NULL && field->kind != DL_FIELD_END; field++) {
-        push_field(L, definition, options, field);
-        lua_rawseti(L, -2, ++count);
-    }
-    lua_setfield(L, -2, "fields");
-}
-
-/* describe(x) -> what the definition of x says, as a table: of a definition, an instance of one, or the name of an
- * operation; nil for what has none. */
-static int describe(lua_State *L) {
-    const dlua_definition *definition = dlua_test_definition(L, 1);
-    const dl_object *object = dlua_test_object(L, 1);
-    const dl_op *op = lua_type(L, 1) == LUA_TSTRING ? dl_find_op(lua_tostring(L, 1)) : NULL;
-    if (definition != NULL) {
-        push_definition_table(L, definition->family->name, definition->definition);
-    } else if (object != NULL) {
-        push_definition_table(L, object->family->name, object->definition);
-    } else if (op != NULL) {
-        push_definition_table(L, "operation", &op->definition);
-        set_text(L, "inputs", op->inputs);
-        lua_pushboolean(L, op->flags & DL_OP_METHOD);
-        lua_setfield(L, -2, "method");
-        lua_pushboolean(L, op->flags & DL_OP_INPLACE);
-        lua_setfield(L, -2, "in_place");
-    } else {
-        lua_pushnil(L);
-    }
-    return 1;
-}
-
 void dlua_open_runtime(lua_State *L) {
-    static const luaL_Reg functions[] = {
-        {"manual_seed", manual_seed},
-        {"initial_seed", initial_seed},
-        {"set_num_threads", set_num_threads},
-        {"num_threads", num_threads},
-        {"time", monotonic_time},
-        {"memory", memory},
-        {"reset_peak_memory", reset_peak_memory},
-        {"empty_cache", empty_cache},
-        {"isa", isa},
-        {"detect_anomaly", detect_anomaly},
-        {"set_grad_enabled", set_grad_enabled},
-        {"is_grad_enabled", is_grad_enabled},
-        {"no_grad", no_grad},
-        {"nearest", nearest},
-        {"describe", describe},
-        {"arguments", dlua_arguments_function},
-        {NULL, NULL},
+    static const dlua_function functions[] = {
+        {"manual_seed", manual_seed, "seed: a whole number", "Starts all random numbers anew from the seed."},
+        {"initial_seed", initial_seed, "", "The seed that the random numbers started from."},
+        {"set_num_threads", set_num_threads, "count: how many; 0: as many as the machine allows",
+         "Sets the number of threads that the engine works with; results do not depend on it."},
+        {"num_threads", num_threads, "", "The number of threads that the engine works with."},
+        {"time", monotonic_time, "", "Seconds of a clock that only runs forward."},
+        {"memory", memory, "",
+         "The engine's memory, {in_use =, peak =, cached =} in bytes and {system_calls =, allocations =} in counts."},
+        {"reset_peak_memory", reset_peak_memory, "", "Starts memory().peak anew from what is in use now."},
+        {"empty_cache", empty_cache, "", "Collects what is no longer used and gives cached memory back to the system."},
+        {"isa", isa, "", "The instruction set of the kernels: 'baseline', 'avx2' or 'avx512'."},
+        {"detect_anomaly", detect_anomaly, "wanted: true or false",
+         "Whether training stops with an error that names the layer when numbers go wrong; returns the mode before."},
+        {"set_grad_enabled", set_grad_enabled, "wanted: true or false",
+         "Whether operations are recorded for backward; returns the mode before."},
+        {"is_grad_enabled", is_grad_enabled, "", "Whether operations are recorded for backward."},
+        {"no_grad", no_grad,
+         "f: a function\n"
+         "arguments...: passed to f",
+         "Calls f without recording operations for backward; returns what it returns."},
+        {"arguments", dlua_arguments_function,
+         "name: of the function, for messages\n"
+         "fields: a list of declarations {name =, kind =, default =, min =, max =, help =, required =, none =, named =}\n"
+         "help = none: one line on what the function does",
+         "A function that checks a table of arguments and returns them by name, with the defaults."},
+        {NULL, NULL, NULL, NULL},
     };
-    luaL_setfuncs(L, functions, 0);
+    dlua_add_functions(L, "dlua.", functions);
 }

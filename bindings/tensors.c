@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "help.h"
 #include "values.h"
 
 /* ---- the userdata ---------------------------------------------------------------------------------------------- */
@@ -286,6 +287,89 @@ static int tensor_contiguous(lua_State *L) {
     return dlua_make_tensor(L, make_contiguous, tensor);
 }
 
+/* ---- views ----------------------------------------------------------------------------------------------------- */
+
+static dl_tensor *make_transposed(dl_context *context, void *argument) {
+    return dl_transpose(context, argument, 0, 1);
+}
+
+static int tensor_t(lua_State *L) {
+    dl_tensor *tensor = check_self(L, "t");
+    int dims = dl_tensor_dims(tensor);
+    if (dims > 2)
+        dlua_raise(L, "t: is for at most two dimensions, but the tensor has %d; write t:transpose(dim0, dim1)", dims);
+    if (dims == 2)
+        return dlua_make_tensor(L, make_transposed, tensor);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static dl_tensor *make_product(dl_context *context, void *argument) {
+    dl_tensor *const *matrices = argument;
+    return dl_matmul(context, matrices[0], matrices[1]);
+}
+
+static int tensor_mm(lua_State *L) {
+    dl_tensor *matrices[] = {check_self(L, "mm"), dlua_check_tensor(L, 2, "mm", "other")};
+    for (int k = 0; k < 2; k++)
+        if (dl_tensor_dims(matrices[k]) != 2)
+            dlua_raise(L, "mm: takes matrices, but %s has %d dimensions; write a:matmul(b)", k == 0 ? "t" : "other",
+                       dl_tensor_dims(matrices[k]));
+    return dlua_make_tensor(L, make_product, matrices);
+}
+
+/* Positions start .. start + length - 1 of a dimension, all counted from 0. */
+typedef struct cut {
+    dl_tensor *tensor;
+    int dim;
+    int64_t start, length;
+} cut;
+
+static dl_tensor *make_cut(dl_context *context, void *argument) {
+    const cut *c = argument;
+    return dl_slice(context, c->tensor, c->dim, c->start, c->start + c->length, 1);
+}
+
+static int tensor_narrow(lua_State *L) {
+    cut c = {.tensor = check_self(L, "narrow")};
+    c.dim = dlua_check_dim(L, 2, dl_tensor_dims(c.tensor), "narrow");
+    int64_t size = dl_tensor_shape(c.tensor)[c.dim];
+    if (!dlua_to_integer(L, 3, &c.start) || c.start == 0 || c.start < -size || c.start > size)
+        dlua_raise(L, "narrow: start must be a position from 1 to %I, or from -1 to -%I at the end",
+                   (LUAI_UACINT)size, (LUAI_UACINT)size);
+    c.start += c.start < 0 ? size : -1;
+    if (!dlua_to_integer(L, 4, &c.length) || c.length < 0 || c.length > size - c.start)
+        dlua_raise(L, "narrow: length must be a whole number from 0 to %I, what is left of the dimension",
+                   (LUAI_UACINT)(size - c.start));
+    return dlua_make_tensor(L, make_cut, &c);
+}
+
+static int tensor_split(lua_State *L) {
+    int64_t each;
+    cut c = {.tensor = check_self(L, "split")};
+    if (!dlua_to_integer(L, 2, &each) || each < 1)
+        dlua_raise(L, "split: size must be a whole number of at least 1");
+    if (lua_isnoneornil(L, 3)) {
+        lua_settop(L, 2);
+        lua_pushinteger(L, 1);
+    }
+    c.dim = dlua_check_dim(L, 3, dl_tensor_dims(c.tensor), "split");
+    int64_t size = dl_tensor_shape(c.tensor)[c.dim];
+    lua_newtable(L);
+    for (lua_Integer part = 1; c.start < size; part++) {
+        c.length = each < size - c.start ? each : size - c.start;
+        dlua_make_tensor(L, make_cut, &c);
+        lua_rawseti(L, -2, part);
+        c.start += c.length;
+    }
+    return 1;
+}
+
+static int is_tensor_function(lua_State *L) {
+    lua_pushboolean(L, dlua_test_tensor(L, 1) != NULL);
+    return 1;
+}
+
 /* ---- gradients ------------------------------------------------------------------------------------------------- */
 
 static int tensor_requires_grad_(lua_State *L) {
@@ -431,6 +515,7 @@ static int same_tensor(lua_State *L) {
 typedef struct property {
     const char *name;
     void (*push)(lua_State *L, dl_tensor *tensor);
+    const char *help;
 } property;
 
 static void push_shape(lua_State *L, dl_tensor *tensor) {
@@ -458,9 +543,13 @@ static void push_is_leaf(lua_State *L, dl_tensor *tensor) {
 }
 
 static const property properties[] = {
-    {"shape", push_shape}, {"dtype", push_dtype},     {"ndim", push_ndim},
-    {"grad", push_grad},   {"is_leaf", push_is_leaf}, {"requires_grad", push_requires_grad},
-    {NULL, NULL},
+    {"shape", push_shape, "the sizes, as a table"},
+    {"dtype", push_dtype, "the name of the elements' type: 'float32', 'int64' ..."},
+    {"ndim", push_ndim, "the number of dimensions"},
+    {"grad", push_grad, "the gradient that backward added up, or nil; may be set"},
+    {"requires_grad", push_requires_grad, "whether backward reaches it; may be set"},
+    {"is_leaf", push_is_leaf, "whether no recorded operation made it"},
+    {NULL, NULL, NULL},
 };
 
 /* The name of a method or property that is not there: with the nearest one that is. Upvalue 1: the methods. */
@@ -524,29 +613,59 @@ static int tensor_to(lua_State *L) {
     return cast_to(L, "to", dlua_check_dtype(L, 2, "to"));
 }
 
-static const luaL_Reg methods[] = {
-    {"size", tensor_size},
-    {"stride", tensor_stride},
-    {"dim", tensor_dim},
-    {"numel", tensor_numel},
-    {"is_contiguous", tensor_is_contiguous},
-    {"is_floating_point", tensor_is_floating_point},
-    {"item", tensor_item},
-    {"totable", tensor_totable},
-    {"iter", tensor_iter},
-    {"to", tensor_to},
-    {"float", tensor_float},
-    {"double", tensor_double},
-    {"int", tensor_int},
-    {"long", tensor_long},
-    {"byte", tensor_byte},
-    {"bool", tensor_bool},
-    {"detach", tensor_detach},
-    {"contiguous", tensor_contiguous},
-    {"requires_grad_", tensor_requires_grad_},
-    {"zero_grad", tensor_zero_grad},
-    {"backward", tensor_backward},
-    {NULL, NULL},
+static const dlua_function methods[] = {
+    {"size", tensor_size, "dim = none: one dimension, from 1 or from -1 at the end",
+     "The sizes as a table, or the size of one dimension."},
+    {"stride", tensor_stride, "dim = none: one dimension, from 1 or from -1 at the end",
+     "The elements from one position to the next, of all dimensions or of one."},
+    {"dim", tensor_dim, "", "The number of dimensions."},
+    {"numel", tensor_numel, "", "The number of elements."},
+    {"is_contiguous", tensor_is_contiguous, "", "Whether the elements lie in memory in their order."},
+    {"is_floating_point", tensor_is_floating_point, "", "Whether the dtype is float32 or float64."},
+    {"item", tensor_item, "", "The one element, as a number or a boolean of Lua."},
+    {"totable", tensor_totable, "", "The elements as nested tables of Lua."},
+    {"iter", tensor_iter, "", "The rows in a loop: for i, row in t:iter() do."},
+    {"to", tensor_to, "dtype: 'float32', 'float64', 'int32', 'int64', 'uint8' or 'bool'",
+     "The values in another dtype; the tensor itself if it has it already."},
+    {"float", tensor_float, "", "The values as float32."},
+    {"double", tensor_double, "", "The values as float64."},
+    {"int", tensor_int, "", "The values as int32."},
+    {"long", tensor_long, "", "The values as int64."},
+    {"byte", tensor_byte, "", "The values as uint8."},
+    {"bool", tensor_bool, "", "The values as booleans: false where they are 0."},
+    {"detach", tensor_detach, "", "The same elements without the recorded operations: gradients stop here."},
+    {"contiguous", tensor_contiguous, "", "A copy whose elements lie in memory in their order, or the tensor itself."},
+    {"t", tensor_t, "", "The transposed matrix, a view; a tensor of fewer than two dimensions is itself."},
+    {"mm", tensor_mm, "other: a matrix {M, K} for t of shape {N, M}", "The product of two matrices; see matmul."},
+    {"narrow", tensor_narrow,
+     "dim: the dimension\n"
+     "start: the first position, from 1 or from -1 at the end\n"
+     "length: how many positions",
+     "A view of some positions of one dimension."},
+    {"split", tensor_split,
+     "size: of each part; the last may be smaller\n"
+     "dim = 1: the dimension that is cut",
+     "A list of views that cut one dimension into parts."},
+    {"requires_grad_", tensor_requires_grad_, "wanted = true: true or false",
+     "Sets whether backward reaches the tensor; returns it."},
+    {"zero_grad", tensor_zero_grad, "", "Sets the gradient to zero; returns the tensor."},
+    {"backward", tensor_backward,
+     "gradient = none: of the result for this tensor; none: 1, for a single number\n"
+     "{retain_graph = false}: keeps the recorded operations for another backward",
+     "Adds the gradients of the tensor to `grad` of all tensors that it was computed from."},
+    {NULL, NULL, NULL, NULL},
+};
+
+/* What stands in dlua itself. */
+static const dlua_function functions[] = {
+    {"gradients", gradients_function,
+     "output: a tensor that was computed from the inputs\n"
+     "inputs: a list of tensors\n"
+     "{gradient = none}: of the result for the output; none: 1, for a single number\n"
+     "{retain_graph = false}: keeps the recorded operations for another backward",
+     "The gradient of the output for each of the inputs, in a table; dlua.none where no path leads."},
+    {"is_tensor", is_tensor_function, "x: any value", "Whether a value is a tensor."},
+    {NULL, NULL, NULL, NULL},
 };
 
 /* Pushes the function that ipairs steps with, to know it when it asks a tensor. */
@@ -574,7 +693,10 @@ void dlua_open_tensors(lua_State *L) {
     lua_newtable(L);
     int method_table = lua_gettop(L);
     dlua_open_operations(L, module, method_table);
-    luaL_setfuncs(L, methods, 0);
+    dlua_note_help(L, -1, "dlua.", "Tensor", NULL, "The methods and properties of tensors.");
+    dlua_add_functions(L, "t:", methods);
+    for (const property *row = properties; row->name != NULL; row++)
+        dlua_note_property(L, -1, row->name, row->help);
     lua_pushvalue(L, method_table);
     lua_pushvalue(L, module);
     push_ipairs_iterator(L);
@@ -593,7 +715,6 @@ void dlua_open_tensors(lua_State *L) {
     lua_setfield(L, metatable, "__unm");
     lua_pushvalue(L, method_table);
     lua_setfield(L, module, "Tensor");
-    lua_pushcfunction(L, gradients_function);
-    lua_setfield(L, module, "gradients");
     lua_settop(L, module);
+    dlua_add_functions(L, "dlua.", functions);
 }

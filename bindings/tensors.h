@@ -30,6 +30,8 @@ void dlua_open_creation(lua_State *L);
 void dlua_open_tensors(lua_State *L);
 /* Adds the operations of the registry: functions to the table at index `module`, methods to that at index `methods`. */
 void dlua_open_operations(lua_State *L, int module, int methods);
+/* The operation that a function or method of the registry runs; NULL for other values. Does not raise. */
+const dl_op *dlua_test_operation(lua_State *L, int index);
 /* t[key] for keys that are not names, and t[key] = value. */
 int dlua_index_tensor(lua_State *L);
 int dlua_assign_tensor(lua_State *L);

@@ -3,6 +3,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "help.h"
 #include "terminal.h"
 
 static int file_number(lua_State *L) {
@@ -28,10 +29,11 @@ static int terminal_columns(lua_State *L) {
 }
 
 void dlua_open_terminal(lua_State *L) {
-    static const luaL_Reg functions[] = {
-        {"is_terminal", is_terminal},
-        {"terminal_columns", terminal_columns},
-        {NULL, NULL},
+    static const dlua_function functions[] = {
+        {"is_terminal", is_terminal, "file: an open file, such as io.stdout", "Whether the file is a terminal."},
+        {"terminal_columns", terminal_columns, "file: an open file, such as io.stdout",
+         "The width of the terminal in columns; nil where the file is none."},
+        {NULL, NULL, NULL, NULL},
     };
-    luaL_setfuncs(L, functions, 0);
+    dlua_add_functions(L, "dlua.", functions);
 }

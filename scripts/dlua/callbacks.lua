@@ -15,7 +15,7 @@ local callbacks = dlua.strict_table("dlua.callbacks")
 
 --- Makes a constructor: a class whose instances hold the checked options and the methods.
 local function define(definition)
-  local check = dlua.arguments(definition.name, definition.fields)
+  local check = dlua.arguments(definition.name, definition.fields, definition.help)
   definition.__index = definition
   callbacks[definition.name] = setmetatable(definition, {
     __call = function(class, arguments)
@@ -27,6 +27,7 @@ local function define(definition)
     end,
     __name = "dlua.Callback",
   })
+  dlua.set_help(definition, check)
 end
 
 -- ---- what several of them share -------------------------------------------------------------------------------------

@@ -114,6 +114,7 @@ local idx_files = {
 local sets = {
   mnist = {
     folder = "mnist",
+    about = "Handwritten digits: 60,000 and 10,000 images of 28x28.",
     url = "https://ossci-datasets.s3.amazonaws.com/mnist/",
     how_to_get = "",
     classes = { "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" },
@@ -126,6 +127,7 @@ local sets = {
   },
   fashion_mnist = {
     folder = "fashion-mnist",
+    about = "Clothes of ten kinds: 60,000 and 10,000 images of 28x28.",
     url = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     how_to_get = "on Debian and Ubuntu, `apt-get install dataset-fashion-mnist`; or ",
     classes = {
@@ -153,7 +155,7 @@ for name, set in pairs(sets) do
   set.name = name
   local check = dlua.arguments(name .. ".load", {
     { name = "path", kind = "string", none = true, help = "the folder with the four files" },
-  })
+  }, set.about .. " Returns train and test, each with x, y and classes.")
   datasets[name] = {
     load = function(arguments)
       local looked = folders(set, check(arguments or {}).path)
@@ -165,6 +167,8 @@ for name, set in pairs(sets) do
       return train, test
     end,
   }
+  dlua.set_help(datasets[name].load, check)
+  dlua.set_help(datasets[name], { of = "dlua.datasets.", name = name, help = set.about })
 end
 
 -- ---- digits: inside the library -------------------------------------------------------------------------------------
@@ -185,5 +189,12 @@ datasets.digits = {
     return rows(1, DIGITS_TRAIN), rows(DIGITS_TRAIN + 1, all.x:size(1))
   end,
 }
+
+dlua.set_help(datasets.digits, {
+  of = "dlua.datasets.", name = "digits", help = "Handwritten digits: 1,500 and 297 images of 8x8, inside the library.",
+})
+dlua.set_help(datasets.digits.load, {
+  name = "digits.load", arguments = "", help = "Returns train and test, each with x, y and classes.",
+})
 
 return datasets

@@ -1,20 +1,67 @@
---- help(x): what the definition of a thing says, printed. x is a definition (layers.Dense), an instance of one, a
--- function or method of tensors (dlua.matmul, or its name "matmul"), or a function of the library.
+--- help(x): what is known of x, printed. x is a definition (dlua.layers.Dense), an instance of one, a function, a
+-- method, a table of the library (dlua.losses), or a name of any of them ("Dense", "fit", "dlua.losses").
 --
--- Functions written in Lua are described with help.register; help.text(x) is the text that help prints.
+-- Nothing is described here: dlua.describe gives what definitions say, and what was noted beside each function, table
+-- and property where it is registered. help.text(x) is the text that help prints.
 local dlua = require "dlua"
+require "dlua.model" -- adds what of models is written in Lua
 
 local help = {}
 
---- Descriptions of Lua functions and tables, of the form that dlua.describe gives.
-local registered = setmetatable({}, { __mode = "k" })
+-- ---- descriptions ---------------------------------------------------------------------------------------------------
 
---- Describes a Lua function or table: {name =, help =, fields = {...}, formula =, source =, shapes =}. The fields are
--- declarations as dlua.arguments takes them.
-function help.register(value, description)
-  registered[value] = description
-  return value
+--- "x: what", "dim = none: what", "{keepdim = false}: what" as a field.
+local function parse_argument(line)
+  local head, purpose = line:match("^(.-): (.*)$")
+  local named = head:match("^{(.*)}$")
+  local name, default = (named or head):match("^(%S+) = (.*)$")
+  return {
+    name = name or named or head, default_text = default, required = not default, named = named ~= nil, help = purpose,
+  }
 end
+
+--- What dlua.describe knows of a value, with a list of `fields` if it is something that is called.
+local function description_of(x)
+  local description = dlua.describe(x)
+  if description and description.arguments and not description.fields then
+    local copy = setmetatable({ fields = {} }, { __index = description })
+    for line in description.arguments:gmatch("[^\n]+") do
+      table.insert(copy.fields, parse_argument(line))
+    end
+    return copy
+  end
+  return description
+end
+
+--- The arguments by position, then those by name only, with the inputs of an operation among the first.
+local function arguments_of(description)
+  local places, positional, named = {}, {}, {}
+  for word in (description.order or ""):gmatch("%S+") do
+    positional[#positional + 1] = false
+    places[word] = #positional
+  end
+  local function place(argument)
+    if argument.named then
+      named[#named + 1] = argument
+    elseif places[argument.name] then
+      positional[places[argument.name]] = argument
+    else
+      positional[#positional + 1] = argument
+    end
+  end
+  for input in (description.inputs or ""):gmatch("%S+") do
+    local name, mark = input:match("^([%w_]+)([?*]?)$")
+    place {
+      name = name, shown = mark == "*" and "{" .. name .. "}" or name, required = mark ~= "?", default_text = "none",
+    }
+  end
+  for _, field in ipairs(description.fields or {}) do
+    place(field)
+  end
+  return positional, named
+end
+
+-- ---- text -----------------------------------------------------------------------------------------------------------
 
 --- A field's value as a reader would write it.
 local function shown(value)
@@ -32,17 +79,16 @@ local function shown(value)
   return tostring(value)
 end
 
---- "Dense { units, activation = none, ... }", broken into lines that fit.
-local function signature(description, open, close)
-  local parts = {}
-  for input in (description.inputs or ""):gmatch("%S+") do
-    local name, mark = input:match("^([%w_]+)([?*]?)$")
-    parts[#parts + 1] = mark == "?" and name .. " = none" or mark == "*" and "{" .. name .. "}" or name
+local function argument_text(argument)
+  if argument.required then
+    return argument.shown or argument.name
   end
-  for _, field in ipairs(description.fields or {}) do
-    parts[#parts + 1] = field.required and field.name or field.name .. " = " .. shown(field.default)
-  end
-  local lines, line = {}, description.name .. open
+  return argument.name .. " = " .. (argument.default_text or shown(argument.default))
+end
+
+--- Puts the parts after one another, broken into lines that fit.
+local function wrap(line, parts, close)
+  local lines = {}
   for place, part in ipairs(parts) do
     local piece = part .. (place < #parts and ", " or "")
     if #line + #piece > 100 then
@@ -55,32 +101,86 @@ local function signature(description, open, close)
   return table.concat(lines, "\n")
 end
 
---- One line for each field: its name, what it takes, what it is for.
-local function field_lines(fields)
+--- "f(x, y, {option = 1})", or "Dense { units, activation = none, ... }" where one table takes all arguments.
+local function signature(description)
+  local positional, named = arguments_of(description)
+  local is_call = description.family == "operation" or (description.arguments and #positional > 0)
+    or #positional + #named == 0
+  local parts = {}
+  for _, list in ipairs { positional, named } do
+    for place, argument in ipairs(list) do
+      local text = argument_text(argument)
+      if is_call and list == named then
+        text = (place == 1 and "{" or "") .. text .. (place == #named and "}" or "")
+      end
+      parts[#parts + 1] = text
+    end
+  end
+  local name = (description.of or "") .. description.name
+  return wrap(name .. (is_call and "(" or " { "), parts, is_call and ")" or " }")
+end
+
+--- "  name  purpose" of each entry.
+local function columns(entries)
   local width = 0
-  for _, field in ipairs(fields) do
-    width = math.max(width, #field.name)
+  for _, entry in ipairs(entries) do
+    width = math.max(width, #entry[1])
   end
   local lines = {}
-  for _, field in ipairs(fields) do
-    local takes = field.takes or field.kind
-    local purpose = field.help and field.help ~= "" and field.help or nil
-    lines[#lines + 1] = string.format("  %-" .. width .. "s  %s%s%s", field.name, purpose or takes,
-      purpose and " (" .. takes .. ")" or "", field.required and "; required" or "")
+  for place, entry in ipairs(entries) do
+    lines[place] = string.format("  %-" .. width .. "s  %s", entry[1], entry[2])
   end
   return lines
 end
 
+--- One line for each field: its name, what it is for, what it takes.
+local function field_lines(fields)
+  local entries = {}
+  for place, field in ipairs(fields) do
+    local purpose = field.help and field.help ~= "" and field.help
+    local takes = field.takes and (purpose and " (" .. field.takes .. ")" or field.takes) or ""
+    entries[place] = { field.name, (purpose or "") .. takes .. (field.takes and field.required and "; required" or "") }
+  end
+  return columns(entries)
+end
+
+--- The first line of what is known of a value.
+local function one_line(x)
+  local description = dlua.describe(x)
+  return description and description.help and description.help:match("[^\n]*") or ""
+end
+
+--- The names of a table of the library and a line on each. Methods that work in place go with those that do not.
+local function content_lines(content)
+  local entries = {}
+  for name, value in pairs(content) do
+    local is_twin = type(name) == "string" and name:sub(-1) == "_" and rawget(content, name:sub(1, -2))
+    if type(name) == "string" and not is_twin and dlua.describe(value) then
+      entries[#entries + 1] = { name, one_line(value) }
+    end
+  end
+  table.sort(entries, function(a, b)
+    return a[1] < b[1]
+  end)
+  return columns(entries)
+end
+
 local function add(lines, label, text)
   if text then
-    lines[#lines + 1] = string.format("%s: %s", label, text)
+    lines[#lines + 1] = label .. ": " .. text
   end
 end
 
-local function render(description)
-  local is_call = description.inputs or description.is_function
-  local lines = { signature(description, is_call and "(" or " { ", is_call and ")" or " }") }
-  lines[#lines + 1] = description.help
+local function add_block(lines, label, block)
+  if #block > 0 then
+    lines[#lines + 1] = label .. ":"
+    table.move(block, 1, #block, #lines + 1, lines)
+  end
+end
+
+local function render(description, x)
+  local name = (description.of or "") .. description.name
+  local lines = { description.fields and signature(description) or name, description.help }
   add(lines, "formula", description.formula)
   add(lines, "shapes", description.shapes)
   add(lines, "source", description.source)
@@ -90,48 +190,155 @@ local function render(description)
     add(lines, "method", string.format("%s:%s(...)%s", first, description.name,
       description.in_place and string.format(", and %s:%s_(...) in place", first, description.name) or ""))
   end
-  if description.fields and #description.fields > 0 then
-    lines[#lines + 1] = "arguments:"
-    table.move(field_lines(description.fields), 1, #description.fields, #lines + 1, lines)
+  add_block(lines, "arguments", field_lines(description.fields or {}))
+  add_block(lines, "properties", field_lines(description.properties or {}))
+  if type(x) == "table" and description.of then
+    add_block(lines, description.properties and "methods" or "it holds", content_lines(x))
   end
   return table.concat(lines, "\n")
 end
 
---- The name of an operation by its function, as a value of dlua or a method of tensors.
-local function operation_name(value)
-  for _, from in ipairs { dlua, dlua.Tensor } do
-    for name, candidate in pairs(from) do
-      if candidate == value and dlua.describe(name) then
-        return name
+-- ---- names ----------------------------------------------------------------------------------------------------------
+
+--- Makes every part of the library a field of dlua.
+local function load_parts()
+  for part in pairs(getmetatable(dlua).parts) do
+    assert(dlua[part])
+  end
+end
+
+--- Calls visit(path, name, value) for every public thing: dlua.X, what the tables of the library hold, other names of
+-- definitions, and the properties of classes, whose value is a text.
+local function walk(visit)
+  load_parts()
+  local function enter(from, prefix)
+    for name, value in pairs(from) do
+      if type(name) == "string" and dlua.describe(value) then
+        local path = prefix .. name
+        local description = dlua.describe(value)
+        visit(path, name, value)
+        for alias in (description.aliases or ""):gmatch("[^|]+") do
+          visit(prefix .. alias, alias, value)
+        end
+        for _, property in ipairs(description.properties or {}) do
+          visit(path .. "." .. property.name, property.name, path .. "." .. property.name .. ": " .. property.help)
+        end
+        if type(value) == "table" and description.of == prefix then
+          enter(value, path .. ".")
+        end
       end
     end
   end
-  return nil
+  enter(dlua, "dlua.")
 end
 
---- The text that help(x) prints; nil if nothing is known of x.
-function help.text(x)
-  local description = registered[x]
-  if not description then
-    description = dlua.describe(type(x) == "function" and operation_name(x) or x)
+--- What has a name, as a list of {path =, value =}: "Dense", "layers.Dense", "model:fit", "dlua.losses"; and all names,
+-- as keys. Where nothing is spelt so, capitals do not matter.
+local function find(text)
+  local ending = "." .. text:gsub(":", "."):gsub("^dlua%.", ""):gsub("^model%.", "Model.")
+  local found, alike, names = {}, {}, {}
+  walk(function(path, name, value)
+    names[name] = true
+    local tail = ("." .. path):sub(-#ending)
+    local list = tail == ending and found or tail:lower() == ending:lower() and alike
+    if list then
+      list[#list + 1] = { path = path, value = value }
+    end
+  end)
+  found = found[1] and found or alike
+  table.sort(found, function(a, b)
+    return a.path < b.path
+  end)
+  return found, names
+end
+
+local texts_of_name
+
+--- The object that stands for a value: the class of a tensor, of a model, of a callback.
+local function stands_for(x)
+  local class = getmetatable(x)
+  if class == "dlua.Tensor" then
+    return dlua.Tensor
+  elseif class == "dlua.Model" then
+    return dlua.Model
   end
-  return description and render(description)
+  local is_instance = type(x) == "table" and type(class) == "table" and type(class.__index) == "table"
+  return is_instance and not dlua.describe(x) and class.__index or x
 end
 
-local overview = [[
-help(x) shows what is known of x: a layer (help(dlua.layers.Dense)), a loss, an optimizer, a tensor function
-(help(dlua.matmul) or help "matmul") ... These tables hold them:
-  dlua.layers, dlua.activations, dlua.losses, dlua.metrics, dlua.optimizers, dlua.optimizers.schedules,
-  dlua.initializers, dlua.regularizers
-dlua.Tensor holds the methods of tensors, dlua.Model those of models.]]
+--- The text that help(x) prints.
+function help.text(x)
+  if type(x) == "string" then
+    return texts_of_name(x)
+  end
+  local value = stands_for(x)
+  local description = description_of(value)
+  return description and render(description, value)
+end
+
+--- The texts of all that has the name, each once.
+function texts_of_name(name)
+  local texts, seen = {}, {}
+  for _, entry in ipairs((find(name))) do
+    local text = type(entry.value) == "string" and entry.value or help.text(entry.value)
+    if not seen[text] then
+      seen[text] = true
+      texts[#texts + 1] = text
+    end
+  end
+  return texts[1] and table.concat(texts, "\n\n")
+end
+
+-- ---- help -----------------------------------------------------------------------------------------------------------
+
+local introduction = [[
+help(x) shows what is known of x: help(dlua.layers.Dense), help(dlua.matmul), help(model), or a name: help "fit".
+What dlua holds:]]
+
+--- The tables of dlua with a line on each, then the names of its functions.
+local function overview()
+  local tables, functions = {}, {}
+  load_parts()
+  for name, value in pairs(dlua) do
+    if type(value) == "table" then
+      tables[name] = value
+    elseif dlua.describe(value) then
+      functions[#functions + 1] = name
+    end
+  end
+  table.sort(functions)
+  local lines = content_lines(tables)
+  return table.concat({ introduction, table.concat(lines, "\n"), "and the functions", wrap("  ", functions, "") }, "\n")
+end
+
+local function unknown(x)
+  if type(x) ~= "string" then
+    return string.format("nothing is known of %s", tostring(x))
+  end
+  local _, names = find(x)
+  local wanted = x:match("[^.:]*$")
+  local nearest = dlua.nearest(wanted, names)
+  for name in pairs(names) do -- conv2d or Conv2D
+    if nearest and name:lower() == nearest:lower() and name:sub(1, 1) == wanted:sub(1, 1) then
+      nearest = name
+    end
+  end
+  return string.format("there is no '%s'%s help() lists what there is.", x,
+    nearest and string.format("; did you mean '%s'?", nearest) or ".")
+end
+
+dlua.set_help(help.text, {
+  of = "dlua.help.", name = "text", arguments = "x: a value, or a name of something in dlua",
+  help = "What help(x) prints, as a string; nil if nothing is known of x.",
+})
 
 return setmetatable(help, {
   __call = function(_, ...)
     if select("#", ...) == 0 then
-      print(overview)
+      print(overview())
       return
     end
     local x = ...
-    print(help.text(x) or string.format("nothing is known of %s", tostring(x)))
+    print(help.text(x) or unknown(x))
   end,
 })

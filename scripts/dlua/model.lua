@@ -36,7 +36,7 @@ local check_fit = dlua.arguments("fit", with_data {
   { name = "validation_steps", kind = "integer", none = true, min = 1, help = "ends a validation early" },
   { name = "validation_batch_size", kind = "integer", none = true, min = 1, help = "batch_size if none" },
   { name = "validation_freq", kind = "integer", default = 1, min = 1, help = "validate every so many epochs" },
-})
+}, "Trains the model; returns the history, {epoch = {...}, history = {loss = {...}, ...}}.")
 
 local check_evaluate = dlua.arguments("evaluate", with_data {
   { name = "batch_size", kind = "integer", default = 32, min = 1, help = "samples in a step" },
@@ -45,13 +45,13 @@ local check_evaluate = dlua.arguments("evaluate", with_data {
   { name = "steps", kind = "integer", none = true, min = 1, help = "ends early" },
   { name = "callbacks", kind = "table", default = {}, help = "a list of callbacks" },
   { name = "return_dict", kind = "boolean", default = false, help = "a table by name instead of several values" },
-})
+}, "Returns the loss and the metrics of compile, in their order.")
 
 local check_predict = dlua.arguments("predict", {
   data_fields[1],
   { name = "batch_size", kind = "integer", default = 32, min = 1, help = "samples at a time" },
   { name = "verbose", kind = "any", default = 0, help = "accepted as in Keras; nothing is printed" },
-})
+}, "The outputs for x: a tensor, or one for each output. A tensor may stand alone: model:predict(x).")
 
 local function check_compiled(model, where)
   if not model.optimizer and model.compiled_functions then
@@ -79,6 +79,7 @@ function Model:fit(arguments)
   check_compiled(self, "fit")
   return fit.run(self, check_fit(arguments))
 end
+dlua.set_help(Model.fit, check_fit)
 
 --- Returns the loss and the metrics in the order of compile, or a table by name with return_dict.
 function Model:evaluate(arguments)
@@ -92,6 +93,7 @@ function Model:evaluate(arguments)
   progress:finish(logs)
   return unpack_logs(logs, options.return_dict)
 end
+dlua.set_help(Model.evaluate, check_evaluate)
 
 --- The outputs for x: a tensor, or one for each output. A tensor may stand alone: model:predict(x).
 function Model:predict(arguments)
@@ -100,6 +102,14 @@ function Model:predict(arguments)
   training_data.count("predict", { { name = "x", tensors = x } })
   return self:predict_batch(x, options.batch_size)
 end
+dlua.set_help(Model.predict, check_predict)
+
+local batch_arguments = [[
+x: the inputs of the batch, as fit takes them
+y: its targets
+{sample_weight = none}: a weight for each sample
+{class_weight = none}: {[label] = weight}
+{return_dict = false}: a table by name instead of several values]]
 
 local function one_batch(model, where, run, x, y, options)
   check_compiled(model, where)
@@ -116,39 +126,29 @@ end
 function Model:train_on_batch(x, y, options)
   return one_batch(self, "train_on_batch", self.train_batch, x, y, options)
 end
+dlua.set_help(Model.train_on_batch, {
+  of = "model:", name = "train_on_batch", arguments = batch_arguments,
+  help = "One step of training on one batch; returns the loss and the metrics.",
+})
 
 --- Loss and metrics of one batch.
 function Model:test_on_batch(x, y, options)
   return one_batch(self, "test_on_batch", self.test_batch, x, y, options)
 end
+dlua.set_help(Model.test_on_batch, {
+  of = "model:", name = "test_on_batch", arguments = batch_arguments,
+  help = "The loss and the metrics of one batch.",
+})
 
--- ---- weights and structure ------------------------------------------------------------------------------------------
-
---- Copies of all weights, in their order.
-function Model:get_weights()
-  local copies = {}
-  for index, weight in ipairs(self.weights) do
-    copies[index] = weight:detach():clone()
-  end
-  return copies
-end
-
---- Puts weights from get_weights back.
-function Model:set_weights(values)
-  local weights = self.weights
-  if #values ~= #weights then
-    dlua.raise(("set_weights: the model has %d weights, the list %d"):format(#weights, #values))
-  end
-  dlua.no_grad(function()
-    for index, weight in ipairs(weights) do
-      weight:copy_(values[index])
-    end
-  end)
-end
+-- ---- structure ------------------------------------------------------------------------------------------------------
 
 --- Prints a table of the layers. `print_fn` receives the text instead.
 function Model:summary(print_fn)
   (print_fn or print)(summary_text(self))
 end
+dlua.set_help(Model.summary, {
+  of = "model:", name = "summary", arguments = "print_fn = print: is called with the text",
+  help = "Prints a table of the layers, their output shapes and their parameters.",
+})
 
 return Model

@@ -88,38 +88,11 @@ describe("the module", function()
     assert.is_true(bytes < 100 * 2 ^ 20)
   end)
 
-  it("describes every definition of every family, with help for each field", function()
-    local count = 0
-    for _, family in ipairs { dlua.layers, dlua.activations, dlua.losses, dlua.metrics, dlua.optimizers,
-      dlua.optimizers.schedules, dlua.initializers, dlua.regularizers } do
-      for name, definition in pairs(family) do
-        if type(definition) == "userdata" then
-          count = count + 1
-          local description = dlua.describe(definition)
-          assert.equal(name, description.name)
-          assert.is_truthy(description.help, name .. " has no help")
-          for _, field in ipairs(description.fields) do
-            assert.is_truthy(field.help and #field.help > 0, name .. "." .. field.name .. " has no help")
-          end
-          assert.is_truthy(dlua.help.text(definition):find(name, 1, true))
-        end
-      end
-    end
-    assert.is_true(count > 50)
-  end)
-
   it("shows help of tensor functions by function, method and name", function()
     local text = dlua.help.text("matmul")
     assert.matches("^matmul%(a, b%)", text)
     assert.equal(text, dlua.help.text(dlua.matmul))
     assert.equal(text, dlua.help.text(dlua.Tensor.matmul))
     assert.is_nil(dlua.help.text({}))
-  end)
-
-  it("shows help of functions that register a description", function()
-    local function greet() end
-    dlua.help.register(greet, { name = "greet", help = "Says hello.", is_function = true,
-      fields = { { name = "who", kind = "string", default = "you", help = "whom to greet" } } })
-    assert.matches('greet%(who = "you"%)\nSays hello%.', dlua.help.text(greet))
   end)
 end)
