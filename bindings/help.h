@@ -23,8 +23,7 @@ void dlua_add_functions(lua_State *L, const char *of, const dlua_function *funct
 /* The function with this name, or NULL. Does not raise. */
 lua_CFunction dlua_find_function(const dlua_function *functions, const char *name);
 /* Notes what help says of the value at index; `arguments` is NULL for what is no function. Raises. */
-void dlua_note_help(lua_State *L, int index, const char *of, const char *name, const char *arguments,
-                    const char *help);
+void dlua_note_help(lua_State *L, int index, const char *of, const char *name, const char *arguments, const char *help);
 /* Adds a property to what help says of the class table at index, which has help. Raises. */
 void dlua_note_property(lua_State *L, int index, const char *name, const char *help);
 /* Pops the table at the top into the field `name` of the table below it, with its help. Raises. */
