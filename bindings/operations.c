@@ -342,6 +342,12 @@ static void push_rest(call *c, int place) {
     }
 }
 
+/* Whether the argument at the top is dlua.none for a bound that is open by default, as clamp's are. */
+static bool is_open_bound(lua_State *L, const dl_field *field) {
+    return field->kind == DL_FIELD_REAL && (field->number == DL_LOWEST || field->number == DL_HIGHEST) &&
+           dlua_class_of(L, -1) == DLUA_NONE;
+}
+
 /* The stack is as deep as it will be: pushes here need no memory, but for takes_rest's table, which comes first. */
 static void read_options(call *c) {
     lua_State *L = c->L;
@@ -365,7 +371,9 @@ static void read_options(call *c) {
             lua_pushvalue(L, rest_index);
         else
             push_argument(c, own, field->name);
-        if (!lua_isnil(L, -1))
+        if (is_open_bound(L, field))
+            status = DL_OK; /* as it is by default */
+        else if (!lua_isnil(L, -1))
             status = dlua_set_field(L, definition, c->options, field, lua_gettop(L));
         else if (field->flags & DL_REQUIRED)
             status = dlua_missing(c->name, field);

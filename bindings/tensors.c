@@ -506,6 +506,24 @@ static int negate(lua_State *L) {
     return 1;
 }
 
+/* a & b, a | b, a ~ b and ~a of bool tensors. Upvalues: the operation, the operator, the operation's name. */
+static int combine_truths(lua_State *L) {
+    char text[160];
+    const char *name = lua_tostring(L, lua_upvalueindex(3));
+    int operands = strcmp(name, "logical_not") == 0 ? 1 : 2; /* Lua passes the one operand twice */
+    lua_settop(L, operands);
+    for (int k = 1; k <= operands; k++) {
+        dl_tensor *tensor = dlua_test_tensor(L, k);
+        if (tensor != NULL ? dl_tensor_dtype(tensor) != DL_BOOLEAN : !lua_isboolean(L, k))
+            dlua_raise(L, "%s: combines bool tensors, got %s; compare first, as in t:gt(0), or see %s",
+                       lua_tostring(L, lua_upvalueindex(2)), dlua_describe(L, k, text, sizeof text), name);
+    }
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, operands, 1);
+    return 1;
+}
+
 static int same_tensor(lua_State *L) {
     dl_tensor *first = dlua_test_tensor(L, 1);
     lua_pushboolean(L, first != NULL && first == dlua_test_tensor(L, 2));
@@ -709,6 +727,16 @@ void dlua_open_tensors(lua_State *L) {
     for (size_t k = 0; k < sizeof operators / sizeof operators[0]; k++) {
         lua_getfield(L, module, operators[k][1]);
         lua_setfield(L, metatable, operators[k][0]);
+    }
+    static const char *const truths[][3] = {
+        {"__band", "&", "logical_and"}, {"__bor", "|", "logical_or"}, {"__bxor", "~", "logical_xor"},
+        {"__bnot", "~", "logical_not"}};
+    for (size_t k = 0; k < sizeof truths / sizeof truths[0]; k++) {
+        lua_getfield(L, module, truths[k][2]);
+        lua_pushstring(L, truths[k][1]);
+        lua_pushstring(L, truths[k][2]);
+        lua_pushcclosure(L, combine_truths, 3);
+        lua_setfield(L, metatable, truths[k][0]);
     }
     lua_getfield(L, module, "neg");
     lua_pushcclosure(L, negate, 1);

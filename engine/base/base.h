@@ -52,6 +52,8 @@ int dl_threads_for(const dl_context *context, double work);
 dl_status dl_run_step(dl_status (*function)(void *argument), void *argument);
 /* Processors that this process may use: affinity mask and cgroup quota, at least 1. */
 int dl_processor_count(void);
+/* Whether this processor has the instruction set: "baseline", "avx2" (with FMA) or "avx512" (F, DQ, BW, VL). */
+bool dl_processor_has(const char *isa);
 
 /* ---- random numbers -------------------------------------------------------------------------------------------- */
 

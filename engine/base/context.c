@@ -71,6 +71,15 @@ static int default_threads(dl_context *context) {
     return dl_processor_count();
 }
 
+/* The kernels are chosen without a context, so it is here that a wrong choice is told. */
+static void check_isa(dl_context *context) {
+    const char *text = getenv("DLUA_ISA");
+    if (text && *text && !dl_processor_has(text))
+        dl_log(context, DL_LOG_WARNING,
+               "DLUA_ISA must be baseline, avx2 or avx512, and the processor must have it (got '%s'); it is ignored",
+               text);
+}
+
 dl_status dl_context_create(const dl_context_options *given, dl_context **out) {
     *out = NULL;
     dl_context_options options;
@@ -94,6 +103,7 @@ dl_status dl_context_create(const dl_context_options *given, dl_context **out) {
         dl_context_release(context);
         return status;
     }
+    check_isa(context);
     *out = context;
     return DL_OK;
 }

@@ -1,5 +1,5 @@
 /* base/processor.c: how many processors this process may use: the affinity mask, and the quota of its control group
- * (version 2, or version 1) and of every group above it. */
+ * (version 2, or version 1) and of every group above it; and which instructions they have. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* sched_getaffinity and the CPU_ macros */
 #endif
@@ -144,4 +144,15 @@ int dl_parse_threads(const char *text) {
     long threads = strtol(text, &end, 10);
     bool whole = end != text && *end == '\0' && errno == 0;
     return whole && threads >= 1 && threads <= DL_MAX_THREADS ? (int)threads : 0;
+}
+
+bool dl_processor_has(const char *isa) {
+#if defined(__x86_64__)
+    if (strcmp(isa, "avx512") == 0)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+    if (strcmp(isa, "avx2") == 0)
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+    return strcmp(isa, "baseline") == 0;
 }

@@ -16,20 +16,19 @@ static const dl_kernels *chosen;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 const dl_kernels *dl_kernels_of(const char *isa) {
+    if (!dl_processor_has(isa))
+        return NULL;
 #if defined(__x86_64__)
-    if (strcmp(isa, "avx512") == 0) {
-        bool has = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                   __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-        return has ? &dl_k_avx512_table : NULL;
-    }
+    if (strcmp(isa, "avx512") == 0)
+        return &dl_k_avx512_table;
     if (strcmp(isa, "avx2") == 0)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &dl_k_avx2_table : NULL;
+        return &dl_k_avx2_table;
 #endif
-    return strcmp(isa, "baseline") == 0 ? &dl_k_baseline_table : NULL;
+    return &dl_k_baseline_table;
 }
 
 /* DLUA_ISA names a set; one that is unknown or that the processor lacks falls through to the best there is, since a
- * library must not refuse to start for it. */
+ * library must not refuse to start for it. A context warns of it when it is made. */
 static void choose(void) {
     const char *forced = getenv("DLUA_ISA");
     if (forced)

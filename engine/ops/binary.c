@@ -105,6 +105,19 @@ static dl_status power_backward(dl_op_gradient *gradient, double exponent) {
     return dl_gradient_set(gradient, 0, dl_mul(context, gradient->grad_out[0], slope));
 }
 
+/* Whole numbers have no negative powers: 2^-1 is 1/2. */
+static dl_status check_whole_power(dl_context *context, dl_tensor *exponents) {
+    double lowest = 0;
+    if (dl_tensor_numel(exponents) == 0)
+        return DL_OK;
+    dl_tensor *least = dl_min(context, exponents, 0, NULL, false);
+    DL_TRY(least ? dl_item(least, &lowest) : dl_last_status());
+    if (lowest >= 0)
+        return DL_OK;
+    return dl_fail(DL_INVALID, "integers to negative integer powers are not allowed (got the exponent %g); make the base "
+                               "real with :float()", lowest);
+}
+
 /* ---- forward and backward -------------------------------------------------------------------------------------- */
 
 static dl_status binary_forward(dl_op_call *call, dl_binary function) {
@@ -119,6 +132,8 @@ static dl_status binary_forward(dl_op_call *call, dl_binary function) {
     int64_t shape[DL_MAX_DIMS];
     DL_TRY(
         dl_shape_broadcast(call->in[0]->dims, call->in[0]->shape, call->in[1]->dims, call->in[1]->shape, &dims, shape));
+    if (function == DL_BINARY_pow && !dl_dtype_is_float(result))
+        DL_TRY(check_whole_power(call->context, call->in[1]));
     dl_tensor *a = dl_as(call->in[0], compute);
     dl_tensor *b = dl_as(call->in[1], compute);
     dl_tensor *out = a && b ? dl_call_output(call, 0, result, dims, shape) : NULL;

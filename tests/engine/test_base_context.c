@@ -130,6 +130,32 @@ static void test_threads_setting(void) {
     CHECK_EQ_INT(dl_parse_threads("99999999999999999999"), 0);
 }
 
+static void test_isa_setting(void) {
+    dl_context *context;
+    heard self = {0};
+    dl_context_options options;
+    dl_context_options_init(&options, sizeof options);
+    options.log = hear;
+    options.user = &self;
+    options.threads = 1;
+    const char *before = getenv("DLUA_ISA");
+    char kept[64];
+    snprintf(kept, sizeof kept, "%s", before ? before : "");
+    setenv("DLUA_ISA", "baseline", 1);
+    REQUIRE(dl_context_create(&options, &context) == DL_OK);
+    CHECK_STR(self.message, "");
+    dl_context_release(context);
+    setenv("DLUA_ISA", "axv2", 1);
+    REQUIRE(dl_context_create(&options, &context) == DL_OK);
+    CHECK_CONTAINS(self.message, "1 DLUA_ISA must be baseline, avx2 or avx512");
+    CHECK_CONTAINS(self.message, "(got 'axv2'); it is ignored");
+    dl_context_release(context);
+    if (before)
+        setenv("DLUA_ISA", kept, 1);
+    else
+        unsetenv("DLUA_ISA");
+}
+
 static int freed_slots;
 static void free_slot(void *value) {
     freed_slots += value == &freed_slots;
@@ -219,5 +245,5 @@ static void test_cgroups(void) {
 }
 
 CHECK_MAIN(CHECK_TEST(test_status_names), CHECK_TEST(test_messages), CHECK_TEST(test_options),
-           CHECK_TEST(test_threads_setting), CHECK_TEST(test_slots_and_count), CHECK_TEST(test_affinity),
+           CHECK_TEST(test_threads_setting), CHECK_TEST(test_isa_setting), CHECK_TEST(test_slots_and_count), CHECK_TEST(test_affinity),
            CHECK_TEST(test_cgroups))

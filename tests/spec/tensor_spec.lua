@@ -204,6 +204,38 @@ describe("a tensor", function()
   end)
 end)
 
+describe("operators", function()
+  it("combine bool tensors as PyTorch's do", function()
+    local a, b = dlua.tensor { true, true, false }, dlua.tensor { true, false, false }
+    assert.same({ true, false, false }, (a & b):totable())
+    assert.same({ true, true, false }, (a | b):totable())
+    assert.same({ false, true, false }, (a ~ b):totable())
+    assert.same({ false, false, true }, (~a):totable())
+    assert.same({ true, true, false }, (a & true):totable())
+    assert.matches("^&: combines bool tensors, got .*int64.*; compare first, as in t:gt%(0%), or see logical_and",
+      message_of(function() return a & dlua.tensor { 1, 0, 1 } end))
+  end)
+
+  it("refuse a negative power of whole numbers", function()
+    for _, f in ipairs { function() return dlua.tensor { 2 } ^ -1 end, function() return 2 ^ dlua.tensor { -1 } end } do
+      assert.matches("^pow: integers to negative integer powers are not allowed", message_of(f))
+    end
+    assert.same({ 0.5 }, (dlua.tensor { 2.0 } ^ -1):totable())
+    assert.same({ 8, 1 }, (dlua.tensor { 2, 2 } ^ dlua.tensor { 3, 0 }):totable())
+  end)
+
+  it("name the function once in an error", function()
+    assert.matches("^floor_divide: the divisor has a 0", message_of(function() return dlua.tensor { 1 } // 0 end))
+  end)
+
+  it("leave a bound open with dlua.none", function()
+    local t = dlua.tensor { -2.0, 0.5, 2.0 }
+    assert.same({ -2, 0.5, 1 }, t:clamp(dlua.none, 1):totable())
+    assert.same({ 0, 0.5, 2 }, t:clamp { min = 0, max = dlua.none }:totable())
+    assert.matches("must be a number", message_of(function() t:clamp(0, "x") end))
+  end)
+end)
+
 describe("indexing", function()
   local t = dlua.arange(1, 25):reshape(2, 3, 4)
 

@@ -116,8 +116,8 @@ dl_status DL_KERNEL(binary)(dl_context *context, dl_binary function, dl_element 
     if (!blocks[element] || (!real && !values_i32[function]))
         return dl_fail(DL_DTYPE, "%s is not defined for %s", names[function], dl_element_name(element));
     if (!real && divides(function) && any_zero(element, b, loop))
-        return dl_fail(DL_INVALID, "%s: the divisor has a 0, and %s has no infinity; use a float dtype or replace it",
-                       names[function], dl_element_name(element));
+        return dl_fail(DL_INVALID, "the divisor has a 0, and %s has no infinity; use a float dtype or replace it",
+                       dl_element_name(element));
     binary_call call = call_of(function, parameters);
     int size = dl_element_size(element);
     return dl_elementwise(context, loop, 3, (int[]){size, size, size}, (void *[]){out, (void *)a, (void *)b},
