@@ -17,6 +17,11 @@
 #define DL_ROW_PARTS_f32 (DL_ROW_LANES_f32 / DL_LANES_F32)
 #define DL_ROW_PARTS_f64 (DL_ROW_LANES_f64 / DL_LANES_F64)
 
+typedef float dl_real_f32;
+typedef double dl_real_f64;
+typedef dl_v_i32 dl_bits_v_f32;
+typedef dl_v_i64 dl_bits_v_f64;
+
 /* for each part p of the lanes, unrolled so that arrays of vectors stay in registers */
 #define DL_EACH_PART(s) _Pragma("GCC unroll 16") for (int p = 0; p < DL_ROW_PARTS_##s; p++)
 
@@ -31,32 +36,70 @@
 DL_ROW_TAIL_(float, f32)
 DL_ROW_TAIL_(double, f64)
 
-/* The largest (smallest) element of a row, NaN if there is one, the identity if it is empty. */
-#define DL_ROW_EXTREME_(name, before, identity, real, s, L)                                                            \
-    DL_INLINE dl_v_##s dl_lanes_##name##_##s(dl_v_##s a, dl_v_##s b) {                                                 \
-        return dl_select_##s((a before b) | (a != a), a, b);                                                           \
+#define DL_ADDED_(a, b)  ((a) + (b))
+#define DL_EITHER_(a, b) ((a) | (b))
+
+/* The parts of the lanes laid on each other, as a tree too; then the tree of one vector. */
+#define DL_FOLD_PARTS_(s, lanes, operation, v)                                                                         \
+    for (int half = DL_ROW_PARTS_##s / 2; half > 0; half /= 2)                                                         \
+        for (int p = 0; p < half; p++)                                                                                 \
+            (v)[p] = operation((v)[p], (v)[p + half]);                                                                 \
+    DL_FOLD_##lanes(operation, (v)[0])
+
+#define DL_ROW_FOLD_(s, lanes)                                                                                         \
+    DL_INLINE dl_real_##s dl_lanes_sum_##s(dl_v_##s v[DL_ROW_PARTS_##s]) {                                             \
+        DL_FOLD_PARTS_(s, lanes, DL_ADDED_, v);                                                                        \
+        return v[0][0];                                                                                                \
     }                                                                                                                  \
+    DL_INLINE dl_real_##s dl_lanes_max_##s(dl_v_##s v[DL_ROW_PARTS_##s]) {                                             \
+        DL_FOLD_PARTS_(s, lanes, dl_larger_##s, v);                                                                    \
+        return v[0][0];                                                                                                \
+    }                                                                                                                  \
+    DL_INLINE dl_real_##s dl_lanes_min_##s(dl_v_##s v[DL_ROW_PARTS_##s]) {                                             \
+        DL_FOLD_PARTS_(s, lanes, dl_smaller_##s, v);                                                                   \
+        return v[0][0];                                                                                                \
+    }                                                                                                                  \
+    DL_INLINE bool dl_lanes_any_below_zero_##s(dl_bits_v_##s v[DL_ROW_PARTS_##s]) {                                    \
+        DL_FOLD_PARTS_(s, lanes, DL_EITHER_, v);                                                                       \
+        return v[0][0] < 0;                                                                                            \
+    }
+DL_SHUFFLES_(DL_ROW_FOLD_)
+
+/* The largest (smallest) element of a row, NaN if there is one, the identity if it is empty. The comparisons pass over
+ * NaN; whether there was one is seen in its bits, which are above those of infinity. */
+#define DL_ROW_EXTREME_(name, better, identity, real, s, L)                                                            \
     DL_INLINE real dl_row_##name##_##s(int64_t n, const real *x) {                                                     \
         enum { LANES = DL_ROW_LANES_##s };                                                                             \
         dl_v_##s best[DL_ROW_PARTS_##s];                                                                               \
-        real lanes[LANES];                                                                                             \
-        int64_t i = 0;                                                                                                 \
-        DL_EACH_PART(s) best[p] = dl_splat_##s((real)(identity));                                                      \
-        for (; i + LANES <= n; i += LANES)                                                                             \
-            DL_EACH_PART(s) best[p] = dl_lanes_##name##_##s(best[p], dl_load_##s(x + i + p * L));                      \
-        dl_row_tail_##s(lanes, n - i, x + i, (real)(identity));                                                        \
-        DL_EACH_PART(s) best[p] = dl_lanes_##name##_##s(best[p], dl_load_##s(lanes + p * L));                          \
-        DL_EACH_PART(s) dl_store_##s(lanes + p * L, best[p]);                                                          \
-        for (int half = LANES / 2; half > 0; half /= 2)                                                                \
-            for (int lane = 0; lane < half; lane++)                                                                    \
-                lanes[lane] = dl_##name##_##s(lanes[lane], lanes[lane + half]);                                        \
-        return lanes[0];                                                                                               \
+        dl_bits_v_##s below[DL_ROW_PARTS_##s]; /* what is left to infinity, below 0 after a NaN */                     \
+        DL_EACH_PART(s) {                                                                                              \
+            best[p] = dl_splat_##s((real)(identity));                                                                  \
+            below[p] = (dl_bits_v_##s){0};                                                                             \
+        }                                                                                                              \
+        for (int64_t i = 0; i < n; i += LANES) {                                                                       \
+            real lanes[LANES];                                                                                         \
+            const real *from = x + i;                                                                                  \
+            if (n - i < LANES) {                                                                                       \
+                dl_row_tail_##s(lanes, n - i, x + i, (real)(identity));                                                \
+                from = lanes;                                                                                          \
+            }                                                                                                          \
+            DL_EACH_PART(s) {                                                                                          \
+                dl_v_##s v = dl_load_##s(from + p * L);                                                                \
+                best[p] = better(best[p], v);                                                                          \
+                below[p] |= DL_INFINITY_BITS_##s - ((dl_bits_v_##s)v & DL_SIGN_OFF_##s);                                    \
+            }                                                                                                          \
+        }                                                                                                              \
+        return dl_lanes_any_below_zero_##s(below) ? (real)NAN : dl_lanes_##name##_##s(best);                           \
     }
 
-DL_ROW_EXTREME_(max, >, -INFINITY, float, f32, DL_LANES_F32)
-DL_ROW_EXTREME_(max, >, -INFINITY, double, f64, DL_LANES_F64)
-DL_ROW_EXTREME_(min, <, INFINITY, float, f32, DL_LANES_F32)
-DL_ROW_EXTREME_(min, <, INFINITY, double, f64, DL_LANES_F64)
+#define DL_INFINITY_BITS_f32 0x7f800000
+#define DL_INFINITY_BITS_f64 0x7ff0000000000000
+#define DL_SIGN_OFF_f32      INT32_MAX
+#define DL_SIGN_OFF_f64      INT64_MAX
+DL_ROW_EXTREME_(max, dl_larger_f32, -INFINITY, float, f32, DL_LANES_F32)
+DL_ROW_EXTREME_(max, dl_larger_f64, -INFINITY, double, f64, DL_LANES_F64)
+DL_ROW_EXTREME_(min, dl_smaller_f32, INFINITY, float, f32, DL_LANES_F32)
+DL_ROW_EXTREME_(min, dl_smaller_f64, INFINITY, double, f64, DL_LANES_F64)
 
 /* A sum over a row of TERM, an expression in vectors a of x and b of z. */
 #define DL_ROW_SUM_(name, real, s, L, TERM)                                                                            \
@@ -84,11 +127,8 @@ DL_ROW_EXTREME_(min, <, INFINITY, double, f64, DL_LANES_F64)
                 even[p] += TERM;                                                                                       \
             }                                                                                                          \
         }                                                                                                              \
-        DL_EACH_PART(s) dl_store_##s(first + p * L, even[p] + odd[p]);                                                 \
-        for (int half = LANES / 2; half > 0; half /= 2)                                                                \
-            for (int lane = 0; lane < half; lane++)                                                                    \
-                first[lane] += first[lane + half];                                                                     \
-        return first[0];                                                                                               \
+        DL_EACH_PART(s) even[p] += odd[p];                                                                             \
+        return dl_lanes_sum_##s(even);                                                                                 \
     }                                                                                                                  \
     DL_INLINE double dl_row_##name##_##s(int64_t n, const real *x, const real *z) {                                    \
         double total = 0;                                                                                              \

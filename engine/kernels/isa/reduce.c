@@ -14,8 +14,8 @@
 #define BLOCK_COLUMNS 256
 #define SUM_ROWS      64
 
-/* Totals of n elements in a row; of `columns` columns; more totals merged in; results from totals. */
-typedef void (*row_function)(int64_t n, const void *x, void *total);
+/* Totals of rows of n elements each; of `columns` columns; more totals merged in; results from totals. */
+typedef void (*rows_function)(int64_t rows, int64_t n, const void *x, void *totals);
 typedef void (*columns_function)(int64_t n, int64_t columns, int64_t inner, const void *x, void *total);
 typedef void (*merge_function)(int64_t columns, void *total, const void *more);
 typedef void (*finish_function)(int64_t columns, void *out, const void *total, double divisor);
@@ -101,16 +101,16 @@ INTEGER_REDUCTIONS(MERGE_INTEGER)
 TRUTH_REDUCTIONS(MERGE_INTEGER)
 
 typedef struct reducer {
-    row_function row;
+    rows_function rows;
     columns_function columns;
     merge_function merge;
     finish_function finish;
 } reducer;
 
 #define REAL(name, s)                                                                                                  \
-    { name##_row_##s, name##_columns_##s, merge_##name##_f64, finish_##s }
+    { name##_rows_##s, name##_columns_##s, merge_##name##_f64, finish_##s }
 #define WHOLE(name, s, finish)                                                                                         \
-    { name##_row_##s, name##_columns_##s, merge_##name##_i64, finish }
+    { name##_rows_##s, name##_columns_##s, merge_##name##_i64, finish }
 #define REAL_REDUCERS(s)                                                                                               \
     {                                                                                                                  \
         REAL(sum, s), REAL(sum, s), REAL(prod, s), REAL(max, s), REAL(min, s), WHOLE(any, s, finish_u8),               \
@@ -152,11 +152,21 @@ static void reduce_unit(const reduce_call *c, int64_t unit) {
     int64_t total[BLOCK_COLUMNS];
     int64_t *to = c->table ? c->table + (o * c->chunks + chunk) * c->inner + column : total;
     if (c->inner == 1)
-        c->with->row(n, x, to);
+        c->with->rows(1, n, x, to);
     else
         c->with->columns(n, columns, c->inner, x, to);
     if (!c->table)
         c->with->finish(columns, c->out + (o * c->inner + column) * c->out_size, total, c->divisor);
+}
+
+/* Whole rows, whose results are finished together. */
+static void reduce_rows(const reduce_call *c, int64_t first, int64_t end) {
+    int64_t totals[BLOCK_COLUMNS];
+    for (int64_t row = first; row < end; row += BLOCK_COLUMNS) {
+        int64_t rows = DL_MIN(end - row, BLOCK_COLUMNS);
+        c->with->rows(rows, c->n, c->x + row * c->n * c->size, totals);
+        c->with->finish(rows, c->out + row * c->out_size, totals, c->divisor);
+    }
 }
 
 static void reduce_tile(void *argument, int64_t tile, int worker) {
@@ -164,6 +174,10 @@ static void reduce_tile(void *argument, int64_t tile, int worker) {
     const reduce_call *c = argument;
     int64_t units = c->outer * c->chunks * c->blocks;
     int64_t end = DL_MIN(units, (tile + 1) * c->per_tile);
+    if (c->inner == 1 && !c->table) {
+        reduce_rows(c, tile * c->per_tile, end);
+        return;
+    }
     for (int64_t unit = tile * c->per_tile; unit < end; unit++)
         reduce_unit(c, unit);
 }
@@ -244,8 +258,8 @@ dl_status DL_KERNEL(logsumexp_backward)(dl_context *context, dl_element element,
 }
 
 dl_status DL_KERNEL(sum_squares)(dl_context *context, dl_element element, double *out, const void *x, int64_t n) {
-    static const reducer squares[] = {{squares_row_f32, NULL, merge_sum_f64, finish_f64},
-                                      {squares_row_f64, NULL, merge_sum_f64, finish_f64}};
+    static const reducer squares[] = {{squares_rows_f32, NULL, merge_sum_f64, finish_f64},
+                                      {squares_rows_f64, NULL, merge_sum_f64, finish_f64}};
     if (element > DL_ELEMENT_FLOAT64)
         return dl_fail(DL_DTYPE, "the sum of squares is not defined for %s", dl_element_name(element));
     reduce_call call = {.with = &squares[element],
@@ -261,8 +275,8 @@ dl_status DL_KERNEL(sum_squares)(dl_context *context, dl_element element, double
 }
 
 dl_status DL_KERNEL(all_finite)(dl_context *context, dl_element element, bool *out, const void *x, int64_t n) {
-    static const reducer not_finite[] = {{not_finite_row_f32, NULL, merge_any_i64, finish_u8},
-                                         {not_finite_row_f64, NULL, merge_any_i64, finish_u8}};
+    static const reducer not_finite[] = {{not_finite_rows_f32, NULL, merge_any_i64, finish_u8},
+                                         {not_finite_rows_f64, NULL, merge_any_i64, finish_u8}};
     if (element > DL_ELEMENT_FLOAT64)
         return dl_fail(DL_DTYPE, "%s elements are always finite", dl_element_name(element));
     uint8_t found = 0;

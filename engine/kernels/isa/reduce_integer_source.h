@@ -2,14 +2,16 @@
  * file. Accumulators are int64_t and wrap. */
 
 #define REDUCE(name, identity, combined)                                                                               \
-    static void LOOP(name##_row)(int64_t n, const void *from, void *to) {                                              \
+    static void LOOP(name##_rows)(int64_t rows, int64_t n, const void *from, void *to) {                               \
         const T *in = from;                                                                                            \
-        int64_t a = identity;                                                                                          \
-        for (int64_t i = 0; i < n; i++) {                                                                              \
-            int64_t x = (int64_t)in[i];                                                                                \
-            a = combined;                                                                                              \
+        for (int64_t row = 0; row < rows; row++, in += n) {                                                            \
+            int64_t a = identity;                                                                                      \
+            for (int64_t i = 0; i < n; i++) {                                                                          \
+                int64_t x = (int64_t)in[i];                                                                            \
+                a = combined;                                                                                          \
+            }                                                                                                          \
+            ((int64_t *)to)[row] = a;                                                                                  \
         }                                                                                                              \
-        *(int64_t *)to = a;                                                                                            \
     }                                                                                                                  \
     static void LOOP(name##_columns)(int64_t n, int64_t columns, int64_t inner, const void *from, void *to) {          \
         const T *in = from;                                                                                            \

@@ -1,29 +1,25 @@
 /* kernels/isa/reduce_real_source.h: the reductions of one real type: R and LOOP(name) are set by the including file.
  * Accumulators are doubles. */
 
-static void LOOP(sum_row)(int64_t n, const void *x, void *total) {
-    *(double *)total = m_row_sum(n, (const R *)x);
-}
-
-static void LOOP(squares_row)(int64_t n, const void *x, void *total) {
-    *(double *)total = m_row_dot(n, (const R *)x, (const R *)x);
-}
-
-static void LOOP(max_row)(int64_t n, const void *x, void *total) {
-    *(double *)total = (double)m_row_max(n, (const R *)x);
-}
-
-static void LOOP(min_row)(int64_t n, const void *x, void *total) {
-    *(double *)total = (double)m_row_min(n, (const R *)x);
-}
-
-static void LOOP(prod_row)(int64_t n, const void *from, void *total) {
-    const R *x = from;
+static double LOOP(product)(int64_t n, const R *x) {
     double product = 1;
     for (int64_t i = 0; i < n; i++)
         product *= (double)x[i];
-    *(double *)total = product;
+    return product;
 }
+
+#define REDUCE_ROWS(name, of_row)                                                                                      \
+    static void LOOP(name##_rows)(int64_t rows, int64_t n, const void *from, void *to) {                               \
+        const R *x = from;                                                                                             \
+        for (int64_t row = 0; row < rows; row++, x += n)                                                               \
+            ((double *)to)[row] = (double)of_row;                                                                      \
+    }
+REDUCE_ROWS(sum, m_row_sum(n, x))
+REDUCE_ROWS(squares, m_row_dot(n, x, x))
+REDUCE_ROWS(max, m_row_max(n, x))
+REDUCE_ROWS(min, m_row_min(n, x))
+REDUCE_ROWS(prod, LOOP(product)(n, x))
+#undef REDUCE_ROWS
 
 /* Each column on its own, in rows from the top; sums are carried in R for SUM_ROWS rows at most. */
 #define REDUCE_COLUMNS(name, part_type, identity, combined, totals_combined)                                           \
@@ -139,10 +135,12 @@ static void LOOP(logsumexp_backward_unit)(void *argument, int64_t o, int64_t col
 
 /* ---- finite values --------------------------------------------------------------------------------------------- */
 
-static void LOOP(not_finite_row)(int64_t n, const void *from, void *found) {
+static void LOOP(not_finite_rows)(int64_t rows, int64_t n, const void *from, void *found) {
     const R *x = from;
-    int64_t any = 0;
-    for (int64_t i = 0; i < n; i++)
-        any |= x[i] - x[i] != 0;
-    *(int64_t *)found = any;
+    for (int64_t row = 0; row < rows; row++, x += n) {
+        int64_t any = 0;
+        for (int64_t i = 0; i < n; i++)
+            any |= x[i] - x[i] != 0;
+        ((int64_t *)found)[row] = any;
+    }
 }

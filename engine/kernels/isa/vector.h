@@ -104,6 +104,58 @@ DL_VECTOR_FUNCTIONS_(i64, int64_t, dl_v_i64)
     }
 DL_SHUFFLES_(DL_SHUFFLE_FUNCTIONS_)
 
+/* DL_SWAP_lanes_half(a): lane i of the result is lane i ^ half of a. */
+#define DL_SWAP_16_8(a) __builtin_shufflevector(a, a, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)
+#define DL_SWAP_16_4(a) __builtin_shufflevector(a, a, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)
+#define DL_SWAP_16_2(a) __builtin_shufflevector(a, a, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)
+#define DL_SWAP_16_1(a) __builtin_shufflevector(a, a, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
+#define DL_SWAP_8_4(a) __builtin_shufflevector(a, a, 4, 5, 6, 7, 0, 1, 2, 3)
+#define DL_SWAP_8_2(a) __builtin_shufflevector(a, a, 2, 3, 0, 1, 6, 7, 4, 5)
+#define DL_SWAP_8_1(a) __builtin_shufflevector(a, a, 1, 0, 3, 2, 5, 4, 7, 6)
+#define DL_SWAP_4_2(a) __builtin_shufflevector(a, a, 2, 3, 0, 1)
+#define DL_SWAP_4_1(a) __builtin_shufflevector(a, a, 1, 0, 3, 2)
+#define DL_SWAP_2_1(a) __builtin_shufflevector(a, a, 1, 0)
+
+/* a[0] becomes the sum (or whatever operation(a, b) makes) of all lanes of a: the halves are laid on each other until
+ * one lane is left, a tree that is the same for every length of vectors. */
+#define DL_FOLD_2(operation, a) a = operation(a, DL_SWAP_2_1(a))
+#define DL_FOLD_4(operation, a)                                                                                        \
+    a = operation(a, DL_SWAP_4_2(a));                                                                                  \
+    a = operation(a, DL_SWAP_4_1(a))
+#define DL_FOLD_8(operation, a)                                                                                        \
+    a = operation(a, DL_SWAP_8_4(a));                                                                                  \
+    a = operation(a, DL_SWAP_8_2(a));                                                                                  \
+    a = operation(a, DL_SWAP_8_1(a))
+#define DL_FOLD_16(operation, a)                                                                                       \
+    a = operation(a, DL_SWAP_16_8(a));                                                                                 \
+    a = operation(a, DL_SWAP_16_4(a));                                                                                 \
+    a = operation(a, DL_SWAP_16_2(a));                                                                                 \
+    a = operation(a, DL_SWAP_16_1(a))
+
+/* dl_larger_f32(a, b) = a > b ? a : b and dl_smaller_f32(a, b) = a < b ? a : b, which are one instruction each. */
+#if defined(__AVX512F__)
+#define DL_EXTREME_(name, which, type, suffix)                                                                         \
+    __attribute__((unused)) static inline dl_v_##type dl_##name##_##type(dl_v_##type a, dl_v_##type b) {               \
+        return (dl_v_##type)_mm512_##which##_##suffix(a, b);                                                           \
+    }
+#elif defined(__AVX2__)
+#define DL_EXTREME_(name, which, type, suffix)                                                                         \
+    __attribute__((unused)) static inline dl_v_##type dl_##name##_##type(dl_v_##type a, dl_v_##type b) {               \
+        return (dl_v_##type)_mm256_##which##_##suffix(a, b);                                                           \
+    }
+#else
+#define DL_BEFORE_max >
+#define DL_BEFORE_min <
+#define DL_EXTREME_(name, which, type, suffix)                                                                         \
+    __attribute__((unused)) static inline dl_v_##type dl_##name##_##type(dl_v_##type a, dl_v_##type b) {               \
+        return dl_select_##type(a DL_BEFORE_##which b, a, b);                                                          \
+    }
+#endif
+DL_EXTREME_(larger, max, f32, ps)
+DL_EXTREME_(larger, max, f64, pd)
+DL_EXTREME_(smaller, min, f32, ps)
+DL_EXTREME_(smaller, min, f64, pd)
+
 /* dl_load_bytes(p): DL_LANES_F32 bytes, widened; dl_store_bytes(p, v): the lowest byte of each lane. gcc 12 takes
  * __builtin_convertvector apart lane by lane, hence the intrinsics. */
 typedef uint8_t dl_bytes __attribute__((vector_size(DL_LANES_F32)));
