@@ -149,7 +149,11 @@
  *   this is the normalization, in training and in inference.
  * batch_norm_backward: with xhat = (x - mean) * inverse_deviation: dbeta = sum g, dgamma = sum g * xhat, dx = gamma *
  *   inverse_deviation * (g - (dbeta + xhat * dgamma) / rows). gamma, dx, dgamma, dbeta may be NULL (gamma: 1).
- * channel_sum: out (channels) = sum over rows: gradients of biases. */
+ * channel_sum: out (channels) = sum over rows: gradients of biases.
+ * row_norm: each of `rows` rows of n elements by its own statistics: y = (x - mean) * inverse * weight + bias, inverse =
+ *   1 / sqrt(mean of (x - mean)^2 + epsilon); mean and inverse (rows) are outputs. mean NULL: it counts as 0 (rms
+ *   normalization). weight and bias (n) may be NULL.
+ * row_norm_backward: dx, dweight and dbias (each may be NULL) of row_norm, from its mean (NULL as there) and inverse. */
 #define DL_NORMALIZATION_ROWS(X)                                                                                       \
     X(channel_moments, (dl_context * context, dl_element element, void *mean, void *variance, const void *x,           \
                         int64_t rows, int64_t channels))                                                               \
@@ -159,7 +163,12 @@
                             const void *g, const void *x, const void *mean, const void *inverse_deviation,             \
                             const void *gamma, int64_t rows, int64_t channels))                                        \
     X(channel_sum, (dl_context * context, dl_element element, void *out, const void *x, int64_t rows,                  \
-                    int64_t channels))
+                    int64_t channels))                                                                                 \
+    X(row_norm, (dl_context * context, dl_element element, void *y, void *mean, void *inverse, const void *x,          \
+                 const void *weight, const void *bias, double epsilon, int64_t rows, int64_t n))                       \
+    X(row_norm_backward, (dl_context * context, dl_element element, void *dx, void *dweight, void *dbias,              \
+                          const void *g, const void *x, const void *mean, const void *inverse, const void *weight,     \
+                          int64_t rows, int64_t n))
 
 /* Random numbers from a stream: elements depend on its seed, its number and the position alone, whatever the number of
  * threads is. The caller takes the positions: dl_stream_take(stream, ceil(n / dl_random_per_block(...))) and passes the

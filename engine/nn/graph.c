@@ -167,7 +167,11 @@ dl_status dl_graph_finish(dl_graph *graph, const int *inputs, int input_count, c
 
 /* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
-/* The data must have the dtype, rank and sizes that the input was declared with. */
+static bool is_whole(dl_dtype dtype) {
+    return dtype == DL_INT32 || dtype == DL_INT64 || dtype == DL_UINT8;
+}
+
+/* The data must have the dtype, rank and sizes that the input was declared with; whole numbers may be of any width. */
 static dl_status check_input(const dl_graph *graph, int k, const dl_spec *got) {
     const dl_spec *want = &graph->values[graph->inputs[k]].spec;
     bool fits = want->dims == got->dims;
@@ -176,7 +180,7 @@ static dl_status check_input(const dl_graph *graph, int k, const dl_spec *got) {
     if (!fits)
         return dl_fail(DL_SHAPE, "input %d was made for %s, got %s", k + 1, dl_spec_text_of(want).at,
                        dl_spec_text_of(got).at);
-    if (want->dtype != got->dtype)
+    if (want->dtype != got->dtype && !(is_whole(want->dtype) && is_whole(got->dtype)))
         return dl_fail(DL_DTYPE, "input %d is %s, got %s %s; convert it first (x:to(\"%s\"))", k + 1,
                        dl_dtype_name(want->dtype), dl_dtype_name(got->dtype), dl_spec_text_of(got).at,
                        dl_dtype_name(want->dtype));

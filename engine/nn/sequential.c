@@ -37,7 +37,8 @@ static bool declared_input(const dl_layer *model, dl_spec *spec) {
     if (is_input(first))
         return dl_layer_infer(first, &(dl_inputs){0}, spec, &outputs) == DL_OK;
     if (common->input_shape.count > 0) {
-        *spec = spec_of_sample(&common->input_shape, first->dtype);
+        bool ids = dl_layer_definition(first)->flags & DL_LAYER_TAKES_IDS;
+        *spec = spec_of_sample(&common->input_shape, ids ? DL_INT64 : first->dtype);
         return true;
     }
     bool is_model = first->object.definition == &dl_layer_sequential.definition ||

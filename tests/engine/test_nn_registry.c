@@ -15,6 +15,8 @@ static const struct {
     {"layer", "Dense", "{\"units\": 8}"},
     {"layer", "Conv2D", "{\"filters\": 8, \"kernel_size\": [3, 2], \"strides\": 2, \"padding\": \"same\"}"},
     {"layer", "AveragePooling2D", "{\"pool_size\": 2}"},
+    {"layer", "Embedding", "{\"input_dim\": 9, \"output_dim\": 4, \"mask_zero\": true}"},
+    {"layer", "GroupNormalization", "{\"groups\": 2}"},
     {"layer", "Reshape", "{\"target_shape\": [-1, 2]}"},
     {"layer", "Activation", "{\"activation\": \"elu\"}"},
     {"layer", "Dropout", "{\"rate\": 0.5}"},
@@ -116,6 +118,13 @@ static int input_of(const dl_layer *layer, const int64_t **shape) {
     return takes_images ? 4 : 2;
 }
 
+/* What a layer takes: noise, or ids from 0 to 8. */
+static dl_tensor *input_tensor(dl_context *context, const dl_layer *layer, int dims, const int64_t *shape) {
+    const dl_layer_def *definition = (const dl_layer_def *)layer->object.definition;
+    return definition->flags & DL_LAYER_TAKES_IDS ? dl_randint(context, DL_INT64, 0, 8, dims, shape)
+                                                  : noise_tensor(context, dims, shape, 3);
+}
+
 static void for_layers(void (*visit)(dl_context *, dl_layer *)) {
     for (int d = 0; dl_layer_family.definitions[d]; d++) {
         const dl_layer_def *definition = (const dl_layer_def *)dl_layer_family.definitions[d];
@@ -147,7 +156,7 @@ static void check_specs(dl_context *context, dl_layer *layer) {
     dl_spec out[DL_MAX_LAYER_OUTPUTS];
     int outputs;
     int dims = input_of(layer, &shape);
-    dl_tensor *x = noise_tensor(context, dims, shape, 3);
+    dl_tensor *x = input_tensor(context, layer, dims, shape);
     dl_spec spec = spec_of(x);
     dl_tensor *y[DL_MAX_LAYER_OUTPUTS];
     spec.shape[0] = DL_NONE;
@@ -167,7 +176,7 @@ static void check_specs(dl_context *context, dl_layer *layer) {
     }
     memcpy(empty, shape, (size_t)dims * sizeof *empty);
     empty[0] = 0;
-    dl_tensor *nothing = dl_zeros(context, DL_FLOAT32, dims, empty);
+    dl_tensor *nothing = dl_zeros(context, dl_tensor_dtype(x), dims, empty);
     if (named(CHECK(dl_layer_apply(layer, &nothing, 1, NULL, y, &outputs) == DL_OK), layer)) {
         CHECK_EQ_INT(dl_tensor_shape(y[0])[0], 0);
         dl_release(y[0]);
@@ -187,7 +196,7 @@ static void check_wrong_inputs(dl_context *context, dl_layer *layer) {
     int64_t other[DL_MAX_DIMS] = {5, 6, 6, 2, 2};
     int outputs;
     int dims = input_of(layer, &shape);
-    dl_tensor *x = noise_tensor(context, dims, shape, 3);
+    dl_tensor *x = input_tensor(context, layer, dims, shape);
     dl_tensor *y[DL_MAX_LAYER_OUTPUTS];
     dl_tensor *pair[2] = {x, x};
     if (!named(CHECK(dl_layer_apply(layer, &x, 1, NULL, y, &outputs) == DL_OK), layer))
@@ -211,7 +220,7 @@ static void check_wrong_inputs(dl_context *context, dl_layer *layer) {
         named(CHECK_CONTAINS(dl_last_error(), "float32, got inputs of uint8"), layer);
         dl_release(whole);
     }
-    if (layer->weight_count > 0) {
+    if (layer->weight_count > 0 && !(definition->flags & DL_LAYER_TAKES_IDS)) {
         memcpy(other, shape, (size_t)dims * sizeof *other);
         for (int i = 1; i < dims; i++)
             other[i]++;
@@ -240,7 +249,7 @@ static void check_training(dl_context *context, dl_layer *layer) {
                            layer_of(context, "{\"class_name\": \"Dense\", \"config\": {\"units\": 3}}")};
     dl_model *model = NULL;
     dl_model *loaded = NULL;
-    dl_tensor *x = noise_tensor(context, dims, shape, 3);
+    dl_tensor *x = input_tensor(context, layer, dims, shape);
     dl_tensor *y = noise_tensor(context, 2, (int64_t[]){shape[0], 3}, 4);
     CHECK(dl_model_sequential(context, NULL, layers, 3, &model) == DL_OK);
     if (named(CHECK(model && compile_model(model, "\"adam\"", "\"mse\"", NULL) == DL_OK), layer) &&
@@ -273,7 +282,7 @@ static void check_rows(dl_context *context, dl_layer *layer) {
     int dims = input_of(layer, &shape);
     memcpy(many, shape, (size_t)dims * sizeof *many);
     many[0] = 256;
-    dl_tensor *x = noise_tensor(context, dims, many, 3);
+    dl_tensor *x = input_tensor(context, layer, dims, many);
     dl_tensor *want = NULL;
     if (named(CHECK(dl_model_predict(layer, &x, 1, 256, &want) == DL_OK), layer))
         for (int i = 0; i < 4; i++) {

@@ -11,6 +11,7 @@
 #define DLUA_LAYERS_H
 
 #include "dlua/nn.h"
+#include "dlua/transformer.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -36,6 +37,11 @@ extern "C" {
     X(softmax)                                                                                                         \
     X(dropout)                                                                                                         \
     X(batch_normalization)                                                                                             \
+    X(embedding)                                                                                                       \
+    X(layer_normalization)                                                                                             \
+    X(rms_normalization)                                                                                               \
+    X(group_normalization)                                                                                             \
+    X(unit_normalization)                                                                                              \
     X(sequential)                                                                                                      \
     X(functional)
 

@@ -118,7 +118,8 @@ enum {
     DL_LAYER_RANDOM = 1,     /* its calls draw from layer->stream, whose place is saved */
     DL_LAYER_SAVED_NOT = 2,  /* cannot be saved (Lambda) */
     DL_LAYER_KEEPS_MASK = 4, /* passes the mask of its input on */
-    DL_LAYER_ANY_DTYPE = 8   /* takes inputs of every dtype; else they must be of the layer's */
+    DL_LAYER_ANY_DTYPE = 8,  /* takes inputs of every dtype; else they must be of the layer's */
+    DL_LAYER_TAKES_IDS = 16  /* its inputs are whole numbers: int64 where a model's input is made from input_shape */
 };
 
 struct dl_layer {

@@ -16,6 +16,7 @@
 #ifndef DLUA_OPS_H
 #define DLUA_OPS_H
 
+#include "dlua/attention.h"
 #include "dlua/op.h"
 
 #ifdef __cplusplus
@@ -39,6 +40,7 @@ extern "C" {
     X(softmax) X(log_softmax) X(sparsemax) X(glu)                                                                      \
     X(conv2d) X(conv2d_relu_maxpool) X(max_pool2d) X(avg_pool2d)                                                       \
     X(batch_norm) X(batch_norm_training)                                                                               \
+    X(layer_norm) X(rms_norm) X(group_norm) X(embedding)                                                               \
     X(dropout) X(uniform) X(normal) X(truncated_normal) X(bernoulli)                                                   \
     X(softmax_cross_entropy) X(softmax_cross_entropy_probabilities)                                                    \
     X(categorical_cross_entropy) X(sparse_categorical_cross_entropy)                                                   \
