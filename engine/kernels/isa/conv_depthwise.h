@@ -157,6 +157,112 @@ static dl_status depthwise_flipped(dl_context *context, real *grad_x, const real
     return status;
 }
 
+/* With one filter for each channel: a cell gathers from the outputs that read it. Where a row (or column) of cells is
+ * read is listed once: taps[at * kernel + j] of the outputs places[at * kernel + j], for j below counts[at]. */
+typedef struct readers {
+    int64_t kernel;
+    int64_t *counts, *taps, *places;
+} readers;
+
+static int64_t readers_size(int64_t cells, int64_t kernel) {
+    return cells * (1 + 2 * kernel);
+}
+
+static readers readers_of(int64_t *room, int64_t cells, int64_t kernel, int64_t pad, int64_t stride, int64_t dilation,
+                          int64_t outputs) {
+    readers r = {kernel, room, room + cells, room + cells * (1 + kernel)};
+    for (int64_t cell = 0; cell < cells; cell++) {
+        r.counts[cell] = 0;
+        for (int64_t tap = 0; tap < kernel; tap++) {
+            int64_t from = cell + pad - tap * dilation;
+            if (from < 0 || from % stride != 0 || from / stride >= outputs)
+                continue;
+            int64_t at = cell * kernel + r.counts[cell]++;
+            r.taps[at] = tap;
+            r.places[at] = from / stride;
+        }
+    }
+    return r;
+}
+
+typedef struct gathering {
+    const depthwise *g;
+    readers rows, columns;
+} gathering;
+
+/* gather_NV: NV vectors of channels of cell (h, w) of image n, from channel k on. */
+#define GATHER(NV)                                                                                                     \
+    static void gather_##NV(const gathering *of, real *to, int64_t n, int64_t h, int64_t w, int64_t k) {               \
+        const depthwise *g = of->g;                                                                                    \
+        const dl_conv2d_sizes *s = g->s;                                                                               \
+        const readers *rows = &of->rows, *columns = &of->columns;                                                      \
+        vector sum[NV] = {{0}};                                                                                        \
+        for (int64_t i = h * rows->kernel; i < h * rows->kernel + rows->counts[h]; i++) {                              \
+            int64_t row = (n * s->out_h + rows->places[i]) * s->out_w, tap = rows->taps[i] * s->kernel_w;              \
+            for (int64_t j = w * columns->kernel; j < w * columns->kernel + columns->counts[w]; j++) {                 \
+                int64_t at = (row + columns->places[j]) * s->K + k;                                                    \
+                const real *weights = g->weights + (tap + columns->taps[j]) * s->K + k;                                \
+                DL_UNROLL(4) for (int v = 0; v < NV; v++) {                                                            \
+                    vector grad = TYPED(dl_load)(g->grad_y + at + v * LANES);                                          \
+                    if (g->gate)                                                                                       \
+                        grad = TYPED(dl_select)(TYPED(dl_load)(g->gate + at + v * LANES) > 0, grad, (vector){0});      \
+                    sum[v] += grad * TYPED(dl_load)(weights + v * LANES);                                              \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        DL_UNROLL(4) for (int v = 0; v < NV; v++) TYPED(dl_store)(to + v * LANES, sum[v]);                             \
+    }
+GATHER(1)
+GATHER(4)
+
+/* One channel, where no whole vector is left. */
+static real gather_channel(const gathering *of, int64_t n, int64_t h, int64_t w, int64_t k) {
+    const depthwise *g = of->g;
+    const dl_conv2d_sizes *s = g->s;
+    real sum = 0;
+    for (int64_t i = h * of->rows.kernel; i < h * of->rows.kernel + of->rows.counts[h]; i++)
+        for (int64_t j = w * of->columns.kernel; j < w * of->columns.kernel + of->columns.counts[w]; j++) {
+            int64_t at = ((n * s->out_h + of->rows.places[i]) * s->out_w + of->columns.places[j]) * s->K + k;
+            int64_t tap = of->rows.taps[i] * s->kernel_w + of->columns.taps[j];
+            if (!g->gate || g->gate[at] > 0)
+                sum += g->grad_y[at] * g->weights[tap * s->K + k];
+        }
+    return sum;
+}
+
+/* One row of cells of one image. */
+static void gather_tile(void *argument, int64_t unit, int worker) {
+    (void)worker;
+    const gathering *of = argument;
+    const dl_conv2d_sizes *s = of->g->s;
+    int64_t n = unit / s->H, h = unit % s->H;
+    for (int64_t w = 0; w < s->W; w++) {
+        real *to = of->g->grad_x + (unit * s->W + w) * s->K;
+        int64_t k = 0;
+        for (; k + 4 * LANES <= s->K; k += 4 * LANES)
+            gather_4(of, to + k, n, h, w, k);
+        for (; k + LANES <= s->K; k += LANES)
+            gather_1(of, to + k, n, h, w, k);
+        for (; k < s->K; k++)
+            to[k] = gather_channel(of, n, h, w, k);
+    }
+}
+
+static dl_status depthwise_gather(dl_context *context, const depthwise *g) {
+    const dl_conv2d_sizes *s = g->s;
+    int64_t rows_size = readers_size(s->H, s->kernel_h), size = rows_size + readers_size(s->W, s->kernel_w);
+    int64_t *room = dl_alloc_array(context, (size_t)size, sizeof *room);
+    if (!room)
+        return DL_MEMORY;
+    gathering of = {
+        .g = g,
+        .rows = readers_of(room, s->H, s->kernel_h, s->pad_top, s->stride_h, s->dilation_h, s->out_h),
+        .columns = readers_of(room + rows_size, s->W, s->kernel_w, s->pad_left, s->stride_w, s->dilation_w, s->out_w)};
+    dl_status status = dl_parallel(context, s->N * s->H, depthwise_threads(context, s), gather_tile, &of);
+    dl_free(room);
+    return status;
+}
+
 /* Else every output is spread over the cells that it read; grad_x (H, W, C) of one image from the expanded frame. */
 static void depthwise_crop(const depthwise *g, const real *from, int64_t n) {
     const frame *f = &g->f;
@@ -200,6 +306,8 @@ static dl_status depthwise_backward_input(dl_context *context, real *grad_x, con
     g.weights = weights;
     g.grad_y = grad_y;
     g.gate = gate;
+    if (g.times == 1)
+        return depthwise_gather(context, &g);
     int threads = depthwise_threads(context, s);
     int64_t size = g.f.height * g.f.width * s->K + s->K;
     g.room = dl_alloc_array(context, (size_t)(threads * size), sizeof(real));

@@ -169,25 +169,21 @@ DL_ROW_EXP_(float, f32)
 DL_ROW_EXP_(double, f64)
 
 /* The maximum of at most DL_ROW_LANES elements and the sum of e^(x - maximum): one copy of the row does for both. */
-#define DL_SHORT_ROW_(real, s)                                                                                         \
+#define DL_SHORT_ROW_(real, s, L)                                                                                      \
     DL_INLINE double dl_short_exp_sum_##s(int64_t n, const real *x, real *maximum) {                                   \
-        enum { LANES = DL_ROW_LANES_##s };                                                                             \
-        real lanes[LANES];                                                                                             \
-        real best = x[0];                                                                                              \
-        for (int64_t i = 1; i < n; i++)                                                                                \
-            best = dl_max_##s(best, x[i]);                                                                             \
+        real lanes[DL_ROW_LANES_##s];                                                                                  \
+        dl_v_##s v[DL_ROW_PARTS_##s];                                                                                  \
         dl_row_tail_##s(lanes, n, x, (real)-INFINITY);                                                                 \
-        _Pragma("omp simd") for (int lane = 0; lane < LANES; lane++) {                                                 \
+        real best = dl_row_max_##s(DL_ROW_LANES_##s, lanes);                                                           \
+        _Pragma("omp simd") for (int lane = 0; lane < DL_ROW_LANES_##s; lane++) {                                      \
             lanes[lane] = dl_exp_##s(lanes[lane] - best);                                                              \
         }                                                                                                              \
-        for (int half = LANES / 2; half > 0; half /= 2)                                                                \
-            for (int lane = 0; lane < half; lane++)                                                                    \
-                lanes[lane] += lanes[lane + half];                                                                     \
+        DL_EACH_PART(s) v[p] = dl_load_##s(lanes + p * L);                                                             \
         *maximum = best;                                                                                               \
-        return (double)lanes[0];                                                                                       \
+        return (double)dl_lanes_sum_##s(v);                                                                            \
     }
-DL_SHORT_ROW_(float, f32)
-DL_SHORT_ROW_(double, f64)
+DL_SHORT_ROW_(float, f32, DL_LANES_F32)
+DL_SHORT_ROW_(double, f64, DL_LANES_F64)
 
 /* m_row_exp(n, y, x, shift): see above; m_row_sum(n, x): sum of x; m_row_dot(n, x, z): sum of x * z. */
 #define m_row_exp DL_OWN_(row_exp)

@@ -2,13 +2,17 @@
  * forward and backward.
  *
  * Labels are checked before anything is written. Always true: a row's result depends on that row alone. */
+#include <string.h>
+
 #include "kernels/elementwise.h"
 #include "kernels/isa/labels.h"
 #include "kernels/isa/lanes.h"
 #include "kernels/kernels.h"
 
 /* Classes of a parallel tile, about. */
-#define TILE 8192
+#define TILE      8192
+/* Rows whose logarithms are taken together. */
+#define LOSS_ROWS 64
 
 typedef struct loss_call {
     dl_scores scores;
@@ -28,6 +32,11 @@ typedef struct loss_call {
     int64_t per_tile;
 } loss_call;
 
+static bool is_ignored(const loss_call *call, int64_t row) {
+    return call->labels && call->ignore_class != DL_IGNORE_NO_CLASS &&
+           dl_index_at(call->label_element, call->labels, row) == call->ignore_class;
+}
+
 #define R          float
 #define LOOP(name) name##_f32
 #include "kernels/isa/loss_source.h"
@@ -40,26 +49,19 @@ typedef struct loss_call {
 #undef R
 #undef LOOP
 
-static bool is_ignored(const loss_call *call, int64_t row) {
-    return call->labels && call->ignore_class != DL_IGNORE_NO_CLASS &&
-           dl_index_at(call->label_element, call->labels, row) == call->ignore_class;
-}
-
-static void run_row(const loss_call *call, int64_t row) {
-    if (is_ignored(call, row))
-        call->single ? ignored_row_f32(call, row) : ignored_row_f64(call, row);
-    else if (call->g)
-        call->single ? gradient_row_f32(call, row) : gradient_row_f64(call, row);
+static void run_rows(const loss_call *call, int64_t first, int64_t end) {
+    if (call->g)
+        call->single ? gradient_rows_f32(call, first, end) : gradient_rows_f64(call, first, end);
     else
-        call->single ? loss_row_f32(call, row) : loss_row_f64(call, row);
+        call->single ? loss_rows_f32(call, first, end) : loss_rows_f64(call, first, end);
 }
 
 static void loss_tile(void *argument, int64_t tile, int worker) {
     (void)worker;
     const loss_call *call = argument;
     int64_t end = DL_MIN(call->rows, (tile + 1) * call->per_tile);
-    for (int64_t row = tile * call->per_tile; row < end; row++)
-        run_row(call, row);
+    for (int64_t row = tile * call->per_tile; row < end; row += LOSS_ROWS)
+        run_rows(call, row, DL_MIN(end, row + LOSS_ROWS));
 }
 
 static dl_status check_labels(const loss_call *call) {

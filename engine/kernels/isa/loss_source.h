@@ -64,29 +64,42 @@ static double LOOP(weighted_loss)(const loss_call *call, int64_t row, const R *x
     return loss;
 }
 
-static void LOOP(loss_row)(const loss_call *call, int64_t row) {
-    int64_t classes = call->classes;
-    const R *x = (const R *)call->x + row * classes;
-    R shift = 0, log_sum = 0, normalizer = 1;
-    if (call->scores == DL_SCORES_LOGITS) {
-        log_sum = (R)dl_log_f64(LOOP(exp_sum)(classes, x, &shift));
-        normalizer = shift + log_sum;
-    } else if (call->scores == DL_SCORES_UNNORMALIZED) {
-        normalizer = (R)m_row_sum(classes, x);
-    }
+/* One row's loss from what its scores are divided by. */
+static R LOOP(loss_of_row)(const loss_call *call, int64_t row, R shift, R log_sum, R normalizer) {
+    const R *x = (const R *)call->x + row * call->classes;
     R factor = 1 / normalizer;
-    R loss;
-    if (call->labels && call->smoothing == 0) {
-        R v;
-        int64_t label = dl_index_at(call->label_element, call->labels, row);
-        LOOP(log_probabilities)(call, 1, &v, x + label - 1, shift, log_sum, factor);
-        loss = -v;
-    } else {
-        loss = (R)LOOP(weighted_loss)(call, row, x, shift, log_sum, factor);
+    if (call->smoothing != 0 || !call->labels)
+        return (R)LOOP(weighted_loss)(call, row, x, shift, log_sum, factor);
+    R v;
+    int64_t label = dl_index_at(call->label_element, call->labels, row);
+    LOOP(log_probabilities)(call, 1, &v, x + label - 1, shift, log_sum, factor);
+    return -v;
+}
+
+/* Rows first .. end - 1, at most LOSS_ROWS, with the logarithms of all of them in one loop. */
+static void LOOP(loss_rows)(const loss_call *call, int64_t first, int64_t end) {
+    R shift[LOSS_ROWS] = {0}, log_sum[LOSS_ROWS] = {0}, normalizer[LOSS_ROWS];
+    double sum[LOSS_ROWS];
+    int64_t rows = end - first;
+    const R *x = (const R *)call->x + first * call->classes;
+    for (int64_t i = 0; i < rows; i++, x += call->classes) {
+        normalizer[i] = call->scores == DL_SCORES_UNNORMALIZED ? (R)m_row_sum(call->classes, x) : 1;
+        if (call->scores == DL_SCORES_LOGITS)
+            sum[i] = LOOP(exp_sum)(call->classes, x, &shift[i]);
     }
-    ((R *)call->out)[row] = loss;
-    if (call->normalizers_out)
-        ((R *)call->normalizers_out)[row] = normalizer;
+    if (call->scores == DL_SCORES_LOGITS) {
+        _Pragma("omp simd") for (int64_t i = 0; i < rows; i++) {
+            log_sum[i] = (R)dl_log_f64(sum[i]);
+            normalizer[i] = shift[i] + log_sum[i];
+        }
+    }
+    for (int64_t i = 0; i < rows; i++) {
+        bool ignored = is_ignored(call, first + i);
+        ((R *)call->out)[first + i] =
+            ignored ? (R)0 : LOOP(loss_of_row)(call, first + i, shift[i], log_sum[i], normalizer[i]);
+        if (call->normalizers_out)
+            ((R *)call->normalizers_out)[first + i] = ignored ? (R)1 : normalizer[i];
+    }
 }
 
 /* The sum of a row's targets. */
@@ -156,11 +169,12 @@ static void LOOP(gradient_row)(const loss_call *call, int64_t row) {
         LOOP(probabilities_gradient_row)(call, row, g, call->scores == DL_SCORES_UNNORMALIZED ? normalizer : (R)1);
 }
 
-/* What an ignored row has: no loss, no gradient. */
-static void LOOP(ignored_row)(const loss_call *call, int64_t row) {
-    int64_t count = call->g ? call->classes : 1;
-    for (int64_t i = 0; i < count; i++)
-        ((R *)call->out)[row * count + i] = 0;
-    if (call->normalizers_out)
-        ((R *)call->normalizers_out)[row] = 1;
+/* The gradient of rows first .. end - 1; an ignored row has none. */
+static void LOOP(gradient_rows)(const loss_call *call, int64_t first, int64_t end) {
+    for (int64_t row = first; row < end; row++) {
+        if (is_ignored(call, row))
+            memset((R *)call->out + row * call->classes, 0, (size_t)call->classes * sizeof(R));
+        else
+            LOOP(gradient_row)(call, row);
+    }
 }
