@@ -29,12 +29,15 @@ typedef struct dlua_state {
     lua_State *caller;
     dl_layer_call *layer_call;
     char place[LUA_IDSIZE + 24]; /* "file:line: " of the last error in Lua code that the engine called */
-    /* Where the engine's messages go; NULL: to Lua's warn. A program may set it. */
+    /* Where the engine's messages go; NULL: to Lua's warn. */
     void (*log)(dl_log_level level, const char *message);
 } dlua_state;
 
 /* The state's own data; makes it at the first call, and may raise then. */
 dlua_state *dlua_get_state(lua_State *L);
+/* Makes it with a log of the program's own, which hears what there is to say from the beginning; before any other call of
+ * the binding. Raises. */
+dlua_state *dlua_make_state(lua_State *L, void (*log)(dl_log_level level, const char *message));
 dl_context *dlua_context(lua_State *L);
 
 /* Asks whatever runs in the state to stop: the engine at its next tile, Lua at its next instruction; both then raise

@@ -96,8 +96,7 @@ static void on_interrupt(int number) {
 
 static void handle_interrupts(lua_State *L) {
     struct sigaction action;
-    running = dlua_get_state(L);
-    running->log = print_log;
+    running = dlua_make_state(L, print_log);
     memset(&action, 0, sizeof action);
     sigemptyset(&action.sa_mask);
     action.sa_handler = on_interrupt; /* without SA_RESTART: a read that waits ends */

@@ -30,9 +30,10 @@ static int free_state(lua_State *L) {
     return 0;
 }
 
-static dlua_state *make_state(lua_State *L) {
+dlua_state *dlua_make_state(lua_State *L, void (*log)(dl_log_level level, const char *message)) {
     dlua_state *state = lua_newuserdatauv(L, sizeof *state, 0);
     memset(state, 0, sizeof *state);
+    state->log = log;
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, free_state);
     lua_setfield(L, -2, "__gc");
@@ -57,7 +58,7 @@ dlua_state *dlua_get_state(lua_State *L) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &key);
     dlua_state *state = lua_touserdata(L, -1);
     lua_pop(L, 1);
-    return state != NULL ? state : make_state(L);
+    return state != NULL ? state : dlua_make_state(L, NULL);
 }
 
 dl_context *dlua_context(lua_State *L) {

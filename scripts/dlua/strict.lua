@@ -1,9 +1,10 @@
 --- require "dlua.strict": from then on, reading a global that was never given a value is an error, so that a misspelt
--- name shows where it stands. Giving a global a value stays as it is.
+-- name shows where it stands; and so is giving a value, inside a function, to a global that does not exist: a `local` is
+-- missing there. The main part of a script, and of a module, may make globals; so may rawset(_G, name, value) anywhere.
 
 local globals = _G
 local metatable = getmetatable(globals) or {}
-local index_before = metatable.__index
+local index_before, newindex_before = metatable.__index, metatable.__newindex
 
 function metatable.__index(_, name)
   if type(index_before) == "function" then
@@ -15,6 +16,19 @@ function metatable.__index(_, name)
     return index_before[name]
   end
   error(string.format("undefined variable '%s'", tostring(name)), 2)
+end
+
+function metatable.__newindex(_, name, value)
+  local kind = debug.getinfo(2, "S").what
+  if kind ~= "main" and kind ~= "C" then
+    error(string.format("assignment to undefined variable '%s' inside a function: write `local %s`, or give it a value "
+      .. "outside first", tostring(name), tostring(name)), 2)
+  end
+  if type(newindex_before) == "function" then
+    newindex_before(globals, name, value)
+  else
+    rawset(newindex_before or globals, name, value)
+  end
 end
 
 return setmetatable(globals, metatable)

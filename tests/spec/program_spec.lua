@@ -222,6 +222,12 @@ describe("a session", function()
     assert.matches("undefined variable 'lossy'", session { "print(lossy)" })
   end)
 
+  it("makes globals from the lines that are typed, and not inside functions", function()
+    local out = session { "a = 1", "for k = 1, 2 do b = k end", "a + b", "function f() c = 1 end", "f()", "a" }
+    assert.matches("> 3\n", out)
+    assert.matches("> 1\n", out)
+  end)
+
   it("knows dlua and help without asking", function()
     assert.matches("Fully connected layer", session { "help(dlua.layers.Dense)" })
   end)
@@ -238,5 +244,12 @@ describe("dlua.strict", function()
     local out = dlua { "-e", "require 'dlua.strict' print(pcall(function() return misspelt end))",
       "-e", "z = 1 print(z, rawget(_G, 'other'))" }
     assert.matches("^false\t.*undefined variable 'misspelt'\n1\tnil\n$", out)
+  end)
+
+  it("refuses a new global inside a function, where a local is missing", function()
+    local out = dlua { "-e", "require 'dlua.strict' known = 1 function f() known = 2 end f() print(known)",
+      "-e", "print(pcall(function() forgotten = 1 end)) rawset(_G, 'made', 3) print(made)" }
+    assert.matches("^2\nfalse\t.*assignment to undefined variable 'forgotten' inside a function: write `local .*\n3\n$",
+      out)
   end)
 end)
