@@ -381,6 +381,9 @@ static void visit_element(nesting *n, int depth) {
     char where[160], what[160];
     lua_State *L = n->L;
     int type = lua_type(L, -1);
+    if (type != LUA_TNUMBER && type != LUA_TBOOLEAN && depth == 0)
+        dlua_raise(L, "tensor: takes a number, a boolean or a list of them, nested for more dimensions, got %s",
+                   dlua_describe(L, -1, what, sizeof what));
     if (type != LUA_TNUMBER && type != LUA_TBOOLEAN)
         dlua_raise(L, "tensor: element %s must be a number or a boolean, got %s",
                    place_text(n, depth, where, sizeof where), dlua_describe(L, -1, what, sizeof what));

@@ -394,7 +394,10 @@ static dl_spec check_spec(lua_State *L, int index, dl_dtype dtype, const char *m
 
 /* The shapes at index 2: one, or a list of them. Returns how many. */
 static int check_specs(lua_State *L, dl_layer *layer, const char *method, dl_spec specs[MOST_INPUTS]) {
-    luaL_checktype(L, 2, LUA_TTABLE);
+    char text[160];
+    if (lua_type(L, 2) != LUA_TTABLE)
+        dlua_raise(L, "%s: takes the shape of the input with its batch, such as {dlua.none, 784}, got %s", method,
+                   dlua_describe(L, 2, text, sizeof text));
     bool is_list = lua_rawgeti(L, 2, 1) == LUA_TTABLE;
     lua_pop(L, 1);
     if (!is_list) {
@@ -418,6 +421,8 @@ static int layer_build(lua_State *L) {
     dlua_push_user_table(L, 1);
     dlua_entry before = dlua_enter(L, lua_gettop(L));
     dl_status status = dl_layer_build(layer, &(dl_inputs){specs, count, NULL});
+    if (status != DL_OK && count == 1 && specs[0].dims == 1)
+        dl_fail_prefix("build: the shape counts the batch, such as {dlua.none, 784}");
     dlua_leave(before);
     dlua_check(L, status);
     return 0;
@@ -661,12 +666,19 @@ static int index_layer(lua_State *L) {
     dlua_refuse_name(L, layer->object.definition->name, name);
 }
 
+void dlua_set_trainable(lua_State *L, dl_layer *layer) {
+    char text[160];
+    if (!lua_isboolean(L, 3))
+        dlua_raise(L, "%s: trainable must be true or false, got %s", layer->name,
+                   dlua_describe(L, 3, text, sizeof text));
+    dl_layer_set_trainable(layer, lua_toboolean(L, 3));
+}
+
 static int set_layer(lua_State *L) {
     dl_layer *layer = dlua_test_layer(L, 1);
     const char *name = luaL_checkstring(L, 2);
     if (strcmp(name, "trainable") == 0) {
-        luaL_argexpected(L, lua_isboolean(L, 3), 3, "true or false");
-        dl_layer_set_trainable(layer, lua_toboolean(L, 3));
+        dlua_set_trainable(L, layer);
         return 0;
     }
     if (!dlua_is_custom(layer->object.definition))

@@ -687,8 +687,7 @@ static int set_model(lua_State *L) {
     dl_model *model = dlua_check_model(L, "assign");
     const char *name = luaL_checkstring(L, 2);
     if (strcmp(name, "trainable") == 0) {
-        luaL_argexpected(L, lua_isboolean(L, 3), 3, "true or false");
-        dl_layer_set_trainable(model, lua_toboolean(L, 3));
+        dlua_set_trainable(L, model);
         return 0;
     }
     dlua_push_user_table(L, 1);

@@ -59,6 +59,8 @@ void dlua_copy_layer_methods(lua_State *L);
 /* What a layer has by this name (methods, properties, weights, options): pushes it and returns 1, or returns 0. The
  * layer's userdata is at index 1, the name at 2. */
 int dlua_find_in_layer(lua_State *L, dl_layer *layer, const char *name);
+/* layer.trainable = the value at index 3, which must be a boolean. */
+void dlua_set_trainable(lua_State *L, dl_layer *layer);
 bool dlua_is_model(const dl_definition *definition);
 /* Pushes a shape as a table of sizes, dlua.none where one is free. */
 void dlua_push_spec(lua_State *L, const dl_spec *spec);

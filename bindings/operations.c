@@ -258,6 +258,8 @@ static void read_list(call *c, const char *name) {
         refuse_input(c, name, "a list of tensors");
     int list = lua_gettop(L);
     int count = (int)lua_rawlen(L, list);
+    if (count == 0)
+        dlua_raise(L, "%s: %s is an empty list; it needs at least one tensor", c->name, name);
     make_room(c, count);
     for (int k = 0; k < count; k++) {
         char place[64];
@@ -342,6 +344,19 @@ static void push_rest(call *c, int place) {
     }
 }
 
+/* max(a, b) is what maximum is for: an option is never a tensor. */
+static void refuse_tensor(call *c, const dl_field *field) {
+    char text[160], other[64];
+    if (dlua_test_tensor(c->L, -1) == NULL)
+        return;
+    snprintf(other, sizeof other, "%simum", c->name);
+    bool has_other = dl_find_definition(dlua_context(c->L), &dl_op_family, other) != NULL;
+    dl_options_clear(&c->of->op->definition, c->options);
+    dlua_raise(c->L, "%s: %s cannot be a tensor, got %s%s%s%s", c->name, field->name,
+               dlua_describe(c->L, -1, text, sizeof text), has_other ? "; of two tensors, element by element, there is " : "",
+               has_other ? other : "", has_other ? "(a, b)" : "");
+}
+
 /* Whether the argument at the top is dlua.none for a bound that is open by default, as clamp's are. */
 static bool is_open_bound(lua_State *L, const dl_field *field) {
     return field->kind == DL_FIELD_REAL && (field->number == DL_LOWEST || field->number == DL_HIGHEST) &&
@@ -371,6 +386,7 @@ static void read_options(call *c) {
             lua_pushvalue(L, rest_index);
         else
             push_argument(c, own, field->name);
+        refuse_tensor(c, field);
         if (is_open_bound(L, field))
             status = DL_OK; /* as it is by default */
         else if (!lua_isnil(L, -1))

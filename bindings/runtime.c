@@ -120,7 +120,13 @@ static int restore_grad(lua_State *L) {
 
 /* no_grad(f, ...): calls f without recording operations and returns what it returns. */
 static int no_grad(lua_State *L) {
-    luaL_checkany(L, 1);
+    char text[160];
+    bool callable = lua_isfunction(L, 1) || (!lua_isnone(L, 1) && luaL_getmetafield(L, 1, "__call") != LUA_TNIL);
+    if (!callable)
+        dlua_raise(L, "no_grad: takes a function that is called without recording, no_grad(function() ... end), got %s",
+                   lua_isnone(L, 1) ? "nothing" : dlua_describe(L, 1, text, sizeof text));
+    if (!lua_isfunction(L, 1))
+        lua_pop(L, 1); /* the metafield */
     bool *mode = lua_newuserdatauv(L, sizeof *mode, 0);
     *mode = dl_grad_enabled(dlua_context(L));
     lua_createtable(L, 0, 1);

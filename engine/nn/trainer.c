@@ -274,7 +274,8 @@ static dl_status compute_loss(step *s, const dl_layer_call *call, dl_tensor **to
         DL_TRY(add_output_loss(s, k, call, total));
     DL_TRY(add_penalties(s, total));
     if (!*total)
-        return dl_fail(DL_STATE, "%s has no loss: give compile one", s->model->name);
+        return dl_fail(DL_STATE, "%s was compiled without a loss: call compile with loss = 'mse' or another",
+                       s->model->name);
     return dl_item(*total, &s->loss);
 }
 

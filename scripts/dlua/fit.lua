@@ -21,7 +21,7 @@ local function check_callbacks(callbacks, where)
   local count = 0
   for key in pairs(callbacks) do
     if math.type(key) ~= "integer" then
-      dlua.raise(("%s: callbacks is a list; '%s' is no place in it"):format(where, tostring(key)))
+      dlua.raise(("%s: callbacks is a list, { callback, ... }; '%s' is no place in it"):format(where, tostring(key)))
     end
     count = math.max(count, key)
   end
@@ -32,6 +32,9 @@ local function check_callbacks(callbacks, where)
     elseif type(callback) ~= "table" then
       dlua.raise(("%s: callback %d must be a table with methods such as on_epoch_end (got a %s)")
         :format(where, index, type(callback)))
+    elseif (getmetatable(callback) or {}).__name == "dlua.Callback" then
+      dlua.raise(("%s: callback %d is the class %s; write %s {} for a callback of it")
+        :format(where, index, callback.name, callback.name))
     end
   end
 end

@@ -1,6 +1,7 @@
---- require "dlua.strict": from then on, reading a global that was never given a value is an error, so that a misspelt
--- name shows where it stands; and so is giving a value, inside a function, to a global that does not exist: a `local` is
--- missing there. The main part of a script, and of a module, may make globals; so may rawset(_G, name, value) anywhere.
+--- require "dlua.strict": from then on, reading a global that was never given a value is an error, so that a
+-- misspelt name shows where it stands; and so is giving a value, inside a function, to a global that does not exist: a
+-- `local` is missing there. The main part of a script, and of a module, may make globals; so may
+-- rawset(_G, name, value) anywhere.
 
 local globals = _G
 local metatable = getmetatable(globals) or {}

@@ -14,6 +14,8 @@ local function is_tensor(value)
   return describe(value) == "dlua.Tensor"
 end
 
+training_data.is_tensor = is_tensor
+
 --- The names of a model's inputs or outputs; a model that is not built yet has one, called `single`.
 function training_data.names(names, single)
   return #names > 0 and names or { single }
@@ -26,7 +28,10 @@ function training_data.check_names(value, names, what, where)
     known[name], known[index] = true, true
   end
   for key in pairs(value) do
-    if not known[key] then
+    if not known[key] and math.type(key) == "integer" then
+      dlua.raise(("%s: argument '%s' holds %d tensors, but the model takes %d: %s")
+        :format(where, what, #value, #names, table.concat(names, ", ")))
+    elseif not known[key] then
       dlua.raise(("%s: argument '%s' has an entry '%s' that the model does not know; it has %s")
         :format(where, what, tostring(key), table.concat(names, ", ")))
     end

@@ -1,0 +1,51 @@
+--- What a mistake is answered with: what to do.
+local dlua = require "dlua"
+local support = require "support"
+local message_of = support.message_of
+local layers = dlua.layers
+
+describe("a message says what to do for", function()
+  local x, y, model
+
+  before_each(function()
+    x, y = dlua.ones(3, 4), dlua.ones(3, 1)
+    model = dlua.Sequential { layers.Dense { 1, input_shape = { 4 } } }
+    model:compile { loss = "mse" }
+  end)
+
+  local function check(expected, f)
+    local message = message_of(f)
+    assert(message:find(expected, 1, true), ("%s\nshould hold: %s"):format(message, expected))
+  end
+
+  it("functions on tensors", function()
+    check("tensor: takes a number, a boolean or a list of them", function() dlua.tensor(nil) end)
+    check("cat: tensors is an empty list; it needs at least one tensor", function() dlua.cat {} end)
+    check("there is maximum(a, b)", function() dlua.max(x, x) end)
+    check("no_grad(function() ... end), got nothing", function() dlua.no_grad() end)
+    check("no_grad(function() ... end), got 3", function() dlua.no_grad(3) end)
+    assert.equal(5, dlua.no_grad(setmetatable({}, { __call = function(_, value) return value end }), 5))
+  end)
+
+  it("layers and models", function()
+    local other = dlua.Sequential { layers.Dense { 1 } }
+    check("build: the shape counts the batch, such as {dlua.none, 784}", function() other:build { 2 } end)
+    check("build: takes the shape of the input with its batch", function() other:build(2) end)
+    check("trainable must be true or false, got the string 'x'", function() other.trainable = "x" end)
+    check("trainable must be true or false, got the string 'x'", function() other.layers[1].trainable = "x" end)
+  end)
+
+  it("fit and predict", function()
+    check("predict: x is one tensor, or for several inputs a list of its own", function() model:predict { x, x } end)
+    check("predict: argument 'x' holds 2 tensors, but the model takes 1", function() model:predict { { x, x } } end)
+    check("fit: argument 'x' holds 2 tensors", function() model:fit { { x, x }, y, verbose = 0 } end)
+    check("callback 1 is the class EarlyStopping; write EarlyStopping {}", function()
+      model:fit { x, y, verbose = 0, callbacks = { dlua.callbacks.EarlyStopping } }
+    end)
+    check("callbacks is a list, { callback, ... }", function()
+      model:fit { x, y, verbose = 0, callbacks = dlua.callbacks.EarlyStopping {} }
+    end)
+    model:compile {}
+    check("was compiled without a loss: call compile with loss =", function() model:fit { x, y, verbose = 0 } end)
+  end)
+end)
