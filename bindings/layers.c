@@ -703,6 +703,7 @@ void dlua_open_layers(lua_State *L) {
                                                {"__call", dlua_call_layer},   {"__index", index_layer},
                                                {"__newindex", set_layer},     {NULL, NULL}};
     dlua_new_class(L, DLUA_SYMBOL, "dlua.Symbol", symbol_functions);
+    dlua_add_symbol_arithmetic(L);
     dlua_new_class(L, DLUA_LAYER, "dlua.Layer", layer_functions);
     lua_pop(L, 2);
     dlua_add_functions(L, "dlua.", functions);
@@ -713,4 +714,5 @@ void dlua_open_layers(lua_State *L) {
     dlua_add_functions(L, "layer:", more_methods);
     dlua_add_layer_properties(L);
     lua_setfield(L, -2, "Layer");
+    dlua_add_merge_functions(L);
 }

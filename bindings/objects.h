@@ -51,6 +51,11 @@ void dlua_open_custom_layers(lua_State *L);
 void dlua_open_files(lua_State *L);
 void dlua_open_runtime(lua_State *L);
 
+/* Arithmetic for the class of symbols, whose metatable is at the top. */
+void dlua_add_symbol_arithmetic(lua_State *L);
+/* layers.add and its like, for the module's table at the top. */
+void dlua_add_merge_functions(lua_State *L);
+
 /* layer(x, ...): the call of a layer on tensors or symbols. */
 int dlua_call_layer(lua_State *L);
 /* Add what all layers have to the class table at the top: the properties to its help, the methods to the table. Raise. */

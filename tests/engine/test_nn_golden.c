@@ -1,5 +1,6 @@
 /* Layers, activations, losses, metrics, optimizers and initializers against the golden values of Keras, and two
  * networks' first 20 training steps; see tests/golden/README.md for the format. */
+#include "nn/nn.h"
 #include "test_nn.h"
 
 static dl_context *context;
@@ -214,15 +215,22 @@ static void set_weights(dl_layer *layer) {
     dl_set_grad_enabled(context, recording);
 }
 
-static void compare_layer_gradients(dl_layer *layer, dl_tensor *x, dl_tensor *y) {
+#define MOST_LAYER_INPUTS 4
+#define MOST_GRADIENTS (MOST_LAYER_INPUTS + 8)
+
+static void compare_layer_gradients(dl_layer *layer, dl_tensor *const *x, int inputs, dl_tensor *y) {
     const dl_value *grads = dl_value_get(test_case, "grads");
     dl_tensor *grad_y = stored(item_of(dl_value_get(test_case, "grad_outputs"), 0));
-    dl_tensor *wanted[9] = {x};
-    dl_tensor *got[9] = {NULL};
-    const dl_value *names[9] = {item_of(key_of(grads, "inputs"), 0)};
-    int count = 1;
-    if (!grad_y || !dl_requires_grad(y) || y == x)
+    dl_tensor *wanted[MOST_GRADIENTS];
+    dl_tensor *got[MOST_GRADIENTS] = {NULL};
+    const dl_value *names[MOST_GRADIENTS];
+    int count = 0;
+    if (!grad_y || !dl_requires_grad(y) || y == x[0])
         return;
+    for (int i = 0; i < inputs; i++) {
+        wanted[count] = x[i];
+        names[count++] = item_of(key_of(grads, "inputs"), i);
+    }
     for (int i = 0; i < layer->weight_count; i++) {
         if (!layer->weights[i].trainable)
             continue;
@@ -231,7 +239,7 @@ static void compare_layer_gradients(dl_layer *layer, dl_tensor *x, dl_tensor *y)
     }
     CHECK(dl_gradients(y, grad_y, wanted, count, 0, got) == DL_OK);
     for (int i = 0; i < count; i++)
-        compare(i ? "a weight's gradient" : "grad_input", got[i], names[i]);
+        compare(i >= inputs ? "a weight's gradient" : "grad_input", got[i], names[i]);
 }
 
 static void compare_penalty(dl_layer *layer) {
@@ -252,26 +260,60 @@ static void compare_penalty(dl_layer *layer) {
     compare("penalty", dl_reshape(context, total, dl_tensor_dims(dl_bundle_get(bundle, want->as.string)), dims), want);
 }
 
+/* Calls the layer as a model does, with the masks of the case. The results are in the open scope. */
+static dl_tensor *run_masked(dl_layer *layer, dl_tensor *const *x, int inputs) {
+    const dl_value *names = dl_value_get(test_case, "masks");
+    const dl_value *after = dl_value_get(test_case, "output_mask");
+    dl_tensor *masks[MOST_LAYER_INPUTS] = {NULL};
+    dl_deferred deferred = {.context = context};
+    for (int i = 0; i < inputs; i++)
+        masks[i] = stored(item_of(names, i));
+    dl_layer_call call = {.context = context, .training = case_flag("training"), .in = x, .inputs = inputs,
+                          .masks = masks, .deferred = &deferred};
+    if (!CHECK(dl_layer_run(layer, &call) == DL_OK))
+        return NULL;
+    dl_deferred_commit(&deferred);
+    dl_deferred_free(&deferred);
+    CHECK((after != NULL) == (call.out_masks[0] != NULL));
+    if (after)
+        compare("output_mask", dl_scope_add(context, call.out_masks[0]), after);
+    return dl_scope_add(context, call.out[0]);
+}
+
+/* The same outside a model. */
+static dl_tensor *run_plain(dl_layer *layer, dl_tensor *const *x, int inputs) {
+    dl_tensor *y = NULL;
+    int outputs;
+    dl_arguments arguments = {.training = case_flag("training")};
+    if (!CHECK(dl_layer_apply(layer, x, inputs, &arguments, &y, &outputs) == DL_OK))
+        fprintf(stderr, "    %s: %s\n", case_id(), dl_last_error());
+    return y ? dl_scope_add(context, y) : NULL;
+}
+
 static void run_layer(void) {
     dl_layer *layer = (dl_layer *)make_object(&dl_layer_family, dl_value_get(test_case, "def")->as.string);
     REQUIRE(layer);
-    dl_tensor *x = stored(item_of(dl_value_get(test_case, "inputs"), 0));
-    dl_requires_grad_(x, true);
-    dl_spec spec = {.dtype = dtype, .dims = dl_tensor_dims(x)};
-    memcpy(spec.shape, dl_tensor_shape(x), (size_t)spec.dims * sizeof *spec.shape);
-    dl_tensor *y = NULL;
-    int outputs;
-    if (CHECK(dl_layer_build(layer, &(dl_inputs){&spec, 1, NULL}) == DL_OK)) {
+    const dl_value *names = dl_value_get(test_case, "inputs");
+    int inputs = (int)names->as.list.count;
+    dl_tensor *x[MOST_LAYER_INPUTS];
+    dl_spec specs[MOST_LAYER_INPUTS];
+    REQUIRE(inputs <= MOST_LAYER_INPUTS);
+    for (int i = 0; i < inputs; i++) {
+        x[i] = stored(item_of(names, i));
+        specs[i] = (dl_spec){.dtype = dtype, .dims = dl_tensor_dims(x[i])};
+        memcpy(specs[i].shape, dl_tensor_shape(x[i]), (size_t)specs[i].dims * sizeof *specs[i].shape);
+        dl_requires_grad_(x[i], true);
+    }
+    if (CHECK(dl_layer_build(layer, &(dl_inputs){specs, inputs, NULL}) == DL_OK)) {
         set_weights(layer);
-        CHECK(dl_layer_apply(layer, &x, 1, &(dl_arguments){.training = case_flag("training")}, &y, &outputs) == DL_OK);
+        dl_tensor *y = dl_value_get(test_case, "masks") ? run_masked(layer, x, inputs) : run_plain(layer, x, inputs);
         compare("output", y, item_of(dl_value_get(test_case, "outputs"), 0));
         if (y)
-            compare_layer_gradients(layer, x, y);
+            compare_layer_gradients(layer, x, inputs, y);
         compare_penalty(layer);
         const dl_value *after = dl_value_get(test_case, "weights_after");
         for (int i = 0; after && i < layer->weight_count; i++)
             compare("a weight after", layer->weights[i].value, dl_value_get(after, layer->weights[i].name));
-        dl_release(y);
     } else {
         fprintf(stderr, "    %s: %s\n", case_id(), dl_last_error());
     }
@@ -582,10 +624,12 @@ static void test_activations(void) {
 
 static void test_layers(void) {
     run_file("layers", run_layer, "layer");
+    run_file("around", run_layer, "layer");
 }
 
 static void test_losses(void) {
     run_file("losses", run_loss, "loss");
+    run_file("around", run_loss, "loss");
 }
 
 static void test_regularizers(void) {
@@ -594,10 +638,12 @@ static void test_regularizers(void) {
 
 static void test_metrics(void) {
     run_file("metrics", run_metric, "metric");
+    run_file("around", run_metric, "metric");
 }
 
 static void test_optimizers(void) {
     run_file("optimizers", run_optimizer, "optimizer");
+    run_file("around", run_optimizer, "optimizer");
 }
 
 static void test_initializers(void) {

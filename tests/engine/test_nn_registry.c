@@ -20,6 +20,8 @@ static const struct {
     {"layer", "Reshape", "{\"target_shape\": [-1, 2]}"},
     {"layer", "Activation", "{\"activation\": \"elu\"}"},
     {"layer", "Dropout", "{\"rate\": 0.5}"},
+    {"layer", "Dot", "{\"axes\": [-1, 1]}"},
+    {"layer", "Rescaling", "{\"scale\": 0.5, \"offset\": 1}"},
     {"layer", "Sequential", "{\"layers\": [{\"class_name\": \"Flatten\"}, {\"class_name\": \"Dense\", \"config\": "
                             "{\"units\": 4}}]}"},
     {"layer", "Functional",

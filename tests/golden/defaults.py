@@ -12,7 +12,8 @@ from cases import FOLDER
 NAMES = {
     "layers": ["InputLayer", "Dense", "Conv2D", "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D",
                "GlobalMaxPooling2D", "Flatten", "Reshape", "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU",
-               "Softmax", "Dropout", "BatchNormalization"],
+               "Softmax", "Dropout", "BatchNormalization",
+               "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot", "Rescaling"],
     "losses": ["MeanSquaredError", "MeanAbsoluteError", "BinaryCrossentropy", "CategoricalCrossentropy",
                "SparseCategoricalCrossentropy", "Huber"],
     "metrics": ["Accuracy", "BinaryAccuracy", "CategoricalAccuracy", "SparseCategoricalAccuracy",

@@ -9,7 +9,8 @@ os.environ["KERAS_BACKEND"] = "torch"
 
 import torch
 
-FILES = ["ops", "activations", "layers", "losses", "metrics", "optimizers", "initializers", "training", "defaults"]
+FILES = ["ops", "activations", "layers", "losses", "metrics", "optimizers", "initializers", "training", "around",
+         "defaults"]
 
 
 def main():

@@ -10,7 +10,9 @@
 #ifndef DLUA_LAYERS_H
 #define DLUA_LAYERS_H
 
+#include "dlua/losses.h"
 #include "dlua/nn.h"
+#include "dlua/optimizers.h"
 #include "dlua/transformer.h"
 
 #ifdef __cplusplus
@@ -42,6 +44,15 @@ extern "C" {
     X(rms_normalization)                                                                                               \
     X(group_normalization)                                                                                             \
     X(unit_normalization)                                                                                              \
+    X(add)                                                                                                             \
+    X(subtract)                                                                                                        \
+    X(multiply)                                                                                                        \
+    X(average)                                                                                                         \
+    X(maximum)                                                                                                         \
+    X(minimum)                                                                                                         \
+    X(concatenate)                                                                                                     \
+    X(dot)                                                                                                             \
+    X(rescaling)                                                                                                       \
     X(sequential)                                                                                                      \
     X(functional)
 
@@ -261,6 +272,26 @@ typedef struct dl_batch_normalization_options {
     dl_object *beta_regularizer, *gamma_regularizer;
 } dl_batch_normalization_options;
 
+typedef struct dl_merging_options {
+    dl_layer_options layer;
+} dl_merging_options; /* add, subtract, multiply, average, maximum, minimum */
+
+typedef struct dl_concatenate_options {
+    dl_layer_options layer;
+    int64_t axis; /* the batch counted */
+} dl_concatenate_options;
+
+typedef struct dl_dot_options {
+    dl_layer_options layer;
+    dl_ints axes; /* one of each input */
+    bool normalize;
+} dl_dot_options;
+
+typedef struct dl_rescaling_options {
+    dl_layer_options layer;
+    double scale, offset;
+} dl_rescaling_options;
+
 typedef struct dl_sequential_options {
     dl_layer_options layer;
     dl_objects layers;
@@ -335,62 +366,6 @@ typedef struct dl_gain_initializer_options {
 typedef struct dl_l1_l2_options {
     double l1, l2;
 } dl_l1_l2_options; /* l1, l2, l1_l2 */
-
-/* ---- losses and metrics ------------------------------------------------------------------------------------------ */
-
-typedef struct dl_huber_options {
-    dl_loss_options loss;
-    double delta;
-} dl_huber_options;
-typedef struct dl_crossentropy_options {
-    dl_loss_options loss;
-    bool from_logits;
-    double label_smoothing; /* binary and categorical */
-    int64_t ignore_class;   /* sparse: DL_NONE: none */
-    int64_t axis;
-} dl_crossentropy_options; /* binary, categorical, sparse_categorical */
-
-typedef struct dl_binary_accuracy_options {
-    dl_metric_options metric;
-    double threshold;
-} dl_binary_accuracy_options;
-typedef struct dl_top_k_options {
-    dl_metric_options metric;
-    int64_t k;
-} dl_top_k_options;
-typedef struct dl_crossentropy_metric_options {
-    dl_metric_options metric;
-    bool from_logits;
-    double label_smoothing;
-    int64_t ignore_class;
-    int64_t axis;
-} dl_crossentropy_metric_options;
-
-/* ---- optimizers and schedules ------------------------------------------------------------------------------------ */
-
-typedef struct dl_sgd_options {
-    dl_optimizer_options optimizer;
-    double momentum;
-    bool nesterov;
-} dl_sgd_options;
-typedef struct dl_adam_options {
-    dl_optimizer_options optimizer;
-    double beta_1, beta_2, epsilon;
-    bool amsgrad;
-} dl_adam_options; /* adam, adamw */
-typedef struct dl_rmsprop_options {
-    dl_optimizer_options optimizer;
-    double rho, momentum, epsilon;
-    bool centered;
-} dl_rmsprop_options;
-
-typedef struct dl_exponential_decay_options {
-    double initial_learning_rate;
-    int64_t decay_steps;
-    double decay_rate;
-    bool staircase;
-    char *name;
-} dl_exponential_decay_options;
 
 #ifdef __cplusplus
 }

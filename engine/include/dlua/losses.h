@@ -1,0 +1,47 @@
+/* dlua/losses.h: the options of losses and metrics. Keras's names, order and defaults. See
+ * dlua/layers.h for what is registered. */
+#ifndef DLUA_LOSSES_H
+#define DLUA_LOSSES_H
+
+#include "dlua/nn.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- losses ------------------------------------------------------------------------------------------------------ */
+
+typedef struct dl_huber_options {
+    dl_loss_options loss;
+    double delta;
+} dl_huber_options;
+typedef struct dl_crossentropy_options {
+    dl_loss_options loss;
+    bool from_logits;
+    double label_smoothing; /* binary and categorical */
+    int64_t ignore_class;   /* sparse: DL_NONE: none */
+    int64_t axis;
+} dl_crossentropy_options; /* binary, categorical, sparse_categorical */
+
+/* ---- metrics ----------------------------------------------------------------------------------------------------- */
+
+typedef struct dl_binary_accuracy_options {
+    dl_metric_options metric;
+    double threshold;
+} dl_binary_accuracy_options;
+typedef struct dl_top_k_options {
+    dl_metric_options metric;
+    int64_t k;
+} dl_top_k_options;
+typedef struct dl_crossentropy_metric_options {
+    dl_metric_options metric;
+    bool from_logits;
+    double label_smoothing;
+    int64_t ignore_class;
+    int64_t axis;
+} dl_crossentropy_metric_options;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
