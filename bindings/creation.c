@@ -488,13 +488,11 @@ static int make_tensor(lua_State *L) {
 }
 
 /* The options of all that make tensors, of this dtype if none is asked for. */
-#define OPTIONS(dtype)                                                                                                 \
-    "\n{dtype = " dtype "}: of the elements\n{requires_grad = false}: whether backward reaches it"
-#define SIZES "sizes...: of the dimensions, as numbers or as one table"
+#define OPTIONS(dtype) "\n{dtype = " dtype "}: of the elements\n{requires_grad = false}: whether backward reaches it"
+#define SIZES          "sizes...: of the dimensions, as numbers or as one table"
 
 static const dlua_function creators[] = {
-    {"tensor", make_tensor,
-     "value: a number, a boolean, or nested tables of them" OPTIONS("none"),
+    {"tensor", make_tensor, "value: a number, a boolean, or nested tables of them" OPTIONS("none"),
      "A tensor with the values of a table. Whole numbers make int64, others float32, booleans bool."},
     {"zeros", make_zeros, SIZES OPTIONS("\"float32\""), "A tensor of zeros."},
     {"ones", make_ones, SIZES OPTIONS("\"float32\""), "A tensor of ones."},

@@ -456,13 +456,15 @@ void dlua_open_objects(lua_State *L) {
         const char *name;
         const dl_family *family;
         const char *help;
-    } families[] = {{"layers", &dl_layer_family, "The layers that models are made of, and define, which makes new ones."},
-                    {"activations", &dl_activation_family, "Functions that follow a layer, by name or on a tensor."},
-                    {"initializers", &dl_initializer_family, "What the weights of a new layer are filled with."},
-                    {"regularizers", &dl_regularizer_family, "Penalties on weights or outputs that are added to the loss."},
-                    {"losses", &dl_loss_family, "What training makes small: of a target and a prediction."},
-                    {"metrics", &dl_metric_family, "What is measured beside the loss."},
-                    {"optimizers", &dl_optimizer_family, "How a step changes the weights; their schedules are in dlua.optimizers.schedules."}};
+    } families[] = {
+        {"layers", &dl_layer_family, "The layers that models are made of, and define, which makes new ones."},
+        {"activations", &dl_activation_family, "Functions that follow a layer, by name or on a tensor."},
+        {"initializers", &dl_initializer_family, "What the weights of a new layer are filled with."},
+        {"regularizers", &dl_regularizer_family, "Penalties on weights or outputs that are added to the loss."},
+        {"losses", &dl_loss_family, "What training makes small: of a target and a prediction."},
+        {"metrics", &dl_metric_family, "What is measured beside the loss."},
+        {"optimizers", &dl_optimizer_family,
+         "How a step changes the weights; their schedules are in dlua.optimizers.schedules."}};
     open_classes(L);
     lua_newtable(L);
     lua_createtable(L, 0, 1);

@@ -164,7 +164,7 @@ void dlua_open_runtime(lua_State *L) {
          "Calls f without recording operations for backward; returns what it returns."},
         {"arguments", dlua_arguments_function,
          "name: of the function, for messages\n"
-         "fields: a list of declarations {name =, kind =, default =, min =, max =, help =, required =, none =, named =}\n"
+         "fields: a list of declarations {name =, kind =, default =, min =, max =, help =, required =, none =}\n"
          "help = none: one line on what the function does",
          "A function that checks a table of arguments and returns them by name, with the defaults."},
         {NULL, NULL, NULL, NULL},

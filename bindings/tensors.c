@@ -335,8 +335,8 @@ static int tensor_narrow(lua_State *L) {
     c.dim = dlua_check_dim(L, 2, dl_tensor_dims(c.tensor), "narrow");
     int64_t size = dl_tensor_shape(c.tensor)[c.dim];
     if (!dlua_to_integer(L, 3, &c.start) || c.start == 0 || c.start < -size || c.start > size)
-        dlua_raise(L, "narrow: start must be a position from 1 to %I, or from -1 to -%I at the end",
-                   (LUAI_UACINT)size, (LUAI_UACINT)size);
+        dlua_raise(L, "narrow: start must be a position from 1 to %I, or from -1 to -%I at the end", (LUAI_UACINT)size,
+                   (LUAI_UACINT)size);
     c.start += c.start < 0 ? size : -1;
     if (!dlua_to_integer(L, 4, &c.length) || c.length < 0 || c.length > size - c.start)
         dlua_raise(L, "narrow: length must be a whole number from 0 to %I, what is left of the dimension",

@@ -111,7 +111,9 @@ describe("help", function()
   it("has every property that it names", function()
     local x = dlua.Input { shape = { 2 } }
     local model = dlua.Model { inputs = x, outputs = dlua.layers.Dense { 1 } (x) }
-    local instances = { Tensor = dlua.ones(2), Layer = dlua.layers.Dense { 1 }, Model = model }
+    local instances = {
+      Tensor = dlua.ones(2), Layer = dlua.layers.Dense { 1 }, Model = model, Optimizer = dlua.optimizers.SGD {},
+    }
     for class, instance in pairs(instances) do
       for _, property in ipairs(dlua.describe(dlua[class]).properties) do
         assert(pcall(function() return instance[property.name] end), class .. "." .. property.name)
@@ -169,6 +171,34 @@ describe("help", function()
       '{reduction = "mean"}%)', help.text(dlua.cross_entropy))
     assert.matches('^mse_loss%(prediction, target, {reduction = "mean"}%)', help.text(dlua.mse_loss))
     assert.matches("^gather%(x, dim, index%)", help.text(dlua.gather))
+  end)
+
+  it("names the options that functions of the binding read, as their errors do", function()
+    local model, layer = dlua.Sequential {}, dlua.layers.Dense { 1 }
+    local calls = {
+      [dlua.zeros] = function(options) dlua.zeros(2, options) end,
+      [dlua.Tensor.backward] = function(options) dlua.ones(1):backward(options) end,
+      [dlua.gradients] = function(options) dlua.gradients(dlua.ones(1), {}, options) end,
+      [model.compile] = function(options) model:compile(options) end,
+      [model.load_weights] = function(options) model:load_weights("nowhere", options) end,
+      [dlua.Sequential] = dlua.Sequential,
+      [dlua.Model] = dlua.Model,
+      [dlua.layers.define] = dlua.layers.define,
+      [layer.add_weight] = function(options)
+        dlua.layers.define {
+          name = "Nothing", call = function(_, x) return x end, build = function(self) self:add_weight(options) end,
+        } {}:build { none, 1 }
+      end,
+    }
+    for f, call in pairs(calls) do
+      local message, count = matches(call, { nonsense = 1 }), 0
+      assert.matches("'nonsense'", message)
+      for name in dlua.describe(f).arguments:gmatch("{([%w_]+)[ }]") do
+        count = count + 1
+        assert(message:find("%f[%w_]" .. name .. "%f[^%w_]"), message .. ": does not take " .. name)
+      end
+      assert.is_true(count > 0)
+    end
   end)
 
   it("shows the arguments of models that their constructors take, and no others", function()
