@@ -19,6 +19,7 @@
 #include "base/base.h"
 #include "kernels/rows_dense.h"
 #include "kernels/rows_math.h"
+#include "kernels/rows_recurrent.h"
 
 #define DL_PASTE3_(a, b, c) a##b##_##c
 #define DL_PASTE3(a, b, c) DL_PASTE3_(a, b, c)
@@ -27,7 +28,8 @@
 
 #define DL_KERNEL_ROWS(X)                                                                                              \
     DL_DENSE_ROWS(X)                                                                                                   \
-    DL_MATH_ROWS(X)
+    DL_MATH_ROWS(X)                                                                                                    \
+    DL_RECURRENT_ROWS(X)
 
 typedef struct dl_kernels {
     const char *isa;

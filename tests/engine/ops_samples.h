@@ -17,7 +17,7 @@ typedef enum sample_kind {
     SAMPLE_FLAGS     /* bool */
 } sample_kind;
 
-#define SAMPLE_INPUTS 5
+#define SAMPLE_INPUTS 8
 
 typedef struct sample_input {
     sample_kind kind;
@@ -208,6 +208,35 @@ static const sample samples[] = {
     {"normal", NULL, {REAL(-1, 1, 3, 4)}, SAMPLE_NO_GRADIENT},
     {"truncated_normal", NULL, {REAL(-1, 1, 3, 4)}, SAMPLE_NO_GRADIENT},
     {"bernoulli", NULL, {REAL(-1, 1, 3, 4)}, SAMPLE_NO_GRADIENT},
+
+    /* recurrent networks */
+    {"lstm", "{\"return_sequences\": true}",
+     {REAL(-1, 1, 3, 4, 2), REAL(-1, 1, 2, 20), REAL(-1, 1, 5, 20), REAL(-1, 1, 20)}, 0},
+    {"lstm", "{\"return_sequences\": true, \"go_backwards\": true}",
+     {REAL(-1, 1, 2, 5, 3), REAL(-1, 1, 3, 8), REAL(-1, 1, 2, 8), REAL(-1, 1, 8), REAL(-1, 1, 2, 2), REAL(-1, 1, 2, 2),
+      FLAGS(2, 5), TARGET(0, 2, 2, 2)}, 0},
+    {"lstm", "{\"zero_output_for_mask\": true, \"return_sequences\": true}",
+     {REAL(-1, 1, 3, 4, 2), REAL(-1, 1, 2, 12), REAL(-1, 1, 3, 12), LEFT_OUT, REAL(-1, 1, 3, 3), LEFT_OUT,
+      FLAGS(3, 4)}, 0},
+    {"lstm", NULL, {REAL(-1, 1, 3, 4, 2), REAL(-1, 1, 2, 12), REAL(-1, 1, 3, 12), REAL(-1, 1, 12)}, 0},
+    {"lstm", "{\"return_sequences\": true}",
+     {REAL(-1, 1, 40, 9, 20), REAL(-1, 1, 20, 280), REAL(-0.2, 0.2, 70, 280), REAL(-1, 1, 280)}, SAMPLE_LARGE},
+    {"gru", "{\"return_sequences\": true}",
+     {REAL(-1, 1, 3, 4, 2), REAL(-1, 1, 2, 15), REAL(-1, 1, 5, 15), REAL(-1, 1, 2, 15)}, 0},
+    {"gru", "{\"return_sequences\": true, \"go_backwards\": true}",
+     {REAL(-1, 1, 2, 5, 3), REAL(-1, 1, 3, 6), REAL(-1, 1, 2, 6), REAL(-1, 1, 2, 6), REAL(-1, 1, 2, 2), FLAGS(2, 5),
+      TARGET(0, 2, 2, 2)}, 0},
+    {"gru", "{\"reset_after\": false, \"return_sequences\": true}",
+     {REAL(-1, 1, 2, 5, 3), REAL(-1, 1, 3, 9), REAL(-1, 1, 3, 9), REAL(-1, 1, 9), REAL(-1, 1, 2, 3), FLAGS(2, 5),
+      TARGET(0, 2, 2, 3)}, 0},
+    {"gru", "{\"reset_after\": false}", {REAL(-1, 1, 3, 4, 2), REAL(-1, 1, 2, 6), REAL(-1, 1, 2, 6)}, 0},
+    {"gru", "{\"return_sequences\": true}",
+     {REAL(-1, 1, 40, 9, 20), REAL(-1, 1, 20, 210), REAL(-0.2, 0.2, 70, 210), REAL(-1, 1, 2, 210)}, SAMPLE_LARGE},
+    {"simple_rnn", "{\"return_sequences\": true}",
+     {REAL(-1, 1, 3, 4, 2), REAL(-1, 1, 2, 5), REAL(-1, 1, 5, 5), REAL(-1, 1, 5)}, 0},
+    {"simple_rnn", "{\"go_backwards\": true}",
+     {REAL(-1, 1, 2, 5, 3), REAL(-1, 1, 3, 2), REAL(-1, 1, 2, 2), LEFT_OUT, REAL(-1, 1, 2, 2), FLAGS(2, 5),
+      TARGET(0, 2, 2, 2)}, 0},
 
     /* losses */
     {"softmax_cross_entropy", NULL, {REAL(-2, 2, 4, 5), LABELS(1, 5, 4)}, 0},

@@ -41,6 +41,7 @@ extern "C" {
     X(conv2d) X(conv2d_relu_maxpool) X(max_pool2d) X(avg_pool2d)                                                       \
     X(batch_norm) X(batch_norm_training)                                                                               \
     X(layer_norm) X(rms_norm) X(group_norm) X(embedding)                                                               \
+    X(lstm) X(gru) X(simple_rnn)                                                                                       \
     X(dropout) X(uniform) X(normal) X(truncated_normal) X(bernoulli)                                                   \
     X(softmax_cross_entropy) X(softmax_cross_entropy_probabilities)                                                    \
     X(categorical_cross_entropy) X(sparse_categorical_cross_entropy)                                                   \
@@ -334,6 +335,34 @@ DL_API dl_status dl_uniform_(dl_tensor *x, dl_stream *stream, double from, doubl
 DL_API dl_status dl_normal_(dl_tensor *x, dl_stream *stream, double mean, double std);
 DL_API dl_status dl_truncated_normal_(dl_tensor *x, dl_stream *stream, double mean, double std);
 DL_API dl_status dl_bernoulli_(dl_tensor *x, dl_stream *stream, double p);
+
+/* ---- recurrent networks: layouts and order of the gates are Keras's: lstm i, f, c, o; gru z, r, h -------------------- */
+
+typedef struct dl_recurrent_op_options {
+    bool return_sequences, go_backwards, zero_output_for_mask;
+    bool reset_after; /* gru */
+} dl_recurrent_op_options; /* lstm, gru, simple_rnn */
+
+/* What a recurrent operation takes; all but the first three may be NULL. */
+typedef struct dl_recurrent_tensors {
+    dl_tensor *x;                /* (N, T, F) */
+    dl_tensor *kernel;           /* (F, G U) */
+    dl_tensor *recurrent_kernel; /* (U, G U) */
+    dl_tensor *bias;             /* (G U); for gru with reset_after (2, G U) */
+    dl_tensor *initial_h;        /* (N, U); NULL: zeros */
+    dl_tensor *initial_c;        /* (N, U); lstm */
+    dl_tensor *mask;             /* (N, T) bool: false where a step is padding */
+    dl_tensor *dropout_mask;     /* (N, U): multiplied to h before its product */
+} dl_recurrent_tensors;
+
+/* out[0] is y, (N, T, U) with return_sequences, else (N, U); out[1] the last h, out[2] (lstm) the last c, (N, U).
+ * Ownership as for all operations. */
+DL_API dl_status dl_lstm(dl_context *context, const dl_recurrent_tensors *tensors,
+                         const dl_recurrent_op_options *options, dl_tensor *out[3]);
+DL_API dl_status dl_gru(dl_context *context, const dl_recurrent_tensors *tensors,
+                        const dl_recurrent_op_options *options, dl_tensor *out[2]);
+DL_API dl_status dl_simple_rnn(dl_context *context, const dl_recurrent_tensors *tensors,
+                               const dl_recurrent_op_options *options, dl_tensor *out[2]);
 
 /* ---- losses ---------------------------------------------------------------------------------------------------- */
 
