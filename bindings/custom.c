@@ -8,6 +8,10 @@
  *        compute_output_shape = function(self, shape) return shape end,      -- if it differs and call cannot tell
  *      }
  *
+ * `training` is true in a step of training. A layer that is called on several inputs, layer {a, b}, gets them as one
+ * table, {a, b}, and their shapes in build and compute_output_shape as a table of shapes; call may return several
+ * tensors.
+ *
  * The definition becomes one of the engine's, known to the context by its name, so the layer works in every model and
  * in saved files. The engine calls back through build, infer and call below:
  *
@@ -572,7 +576,7 @@ void dlua_open_custom_layers(lua_State *L) {
     static const dlua_function functions[] = {
         {"define", define_layer,
          "{name}: of the class, as Keras writes them: 'Scale'\n"
-         "{call}: function(self, x, training) that returns the output\n"
+         "{call}: function(self, x, training) that returns the output; x is a table of tensors for several inputs\n"
          "{build = none}: function(self, shape) that makes weights with self:add_weight { ... }\n"
          "{compute_output_shape = none}: function(self, shape), where call cannot tell\n"
          "{fields = none}: a list of the arguments {name =, kind =, default =, min =, max =, help =, required =}\n"

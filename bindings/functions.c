@@ -5,8 +5,8 @@
  *      dlua.metrics.MeanMetricWrapper { f, name = "r2" }
  *
  * A function gives a value for each sample, which is weighted and reduced like any other loss, or one number for the
- * batch. Always true: the function lies in the user value of its object's userdata, which whoever uses the object keeps;
- * the definitions are not in the registry of the engine, since no file can hold a function. */
+ * batch. Always true: the function lies in the user value of its object's userdata, which whoever uses the object
+ * keeps; the definitions are not in the registry of the engine, since no file can hold a function. */
 #include "objects.h"
 
 #include <ctype.h>
@@ -212,7 +212,8 @@ void dlua_open_functions(lua_State *L) {
     static const struct {
         const char *table, *name;
         const dl_family *family;
-    } rows[] = {{"losses", "LossFunctionWrapper", &dl_loss_family}, {"metrics", "MeanMetricWrapper", &dl_metric_family}};
+    } rows[] = {{"losses", "LossFunctionWrapper", &dl_loss_family},
+                {"metrics", "MeanMetricWrapper", &dl_metric_family}};
     for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++) {
         lua_getfield(L, -1, rows[k].table);
         lua_pushlightuserdata(L, (void *)rows[k].family);

@@ -346,7 +346,8 @@ static dl_tensor *assigned_places(dl_context *context, const assignment *a, int 
         count *= shape[k];
     dl_tensor *tensor = a->s->tensor;
     dl_tensor *places = dl_zeros(context, DL_INT64, dl_tensor_dims(tensor), dl_tensor_shape(tensor));
-    source numbers = {.tensor = dl_reshape(context, dl_arange(context, DL_INT64, 1, (double)count + 1, 1), dims, shape)};
+    dl_tensor *counted = dl_arange(context, DL_INT64, 1, (double)count + 1, 1);
+    source numbers = {.tensor = dl_reshape(context, counted, dims, shape)};
     if (places == NULL || numbers.tensor == NULL || write_selection(context, places, a, &numbers) != DL_OK)
         return NULL;
     return places;
@@ -389,8 +390,8 @@ static dl_tensor *assigned(dl_context *context, const assignment *a) {
 static dl_status replace_values(dl_tensor *tensor, dl_tensor *changed) {
     dl_status status = changed != NULL ? dl_copy_(tensor, changed) : dl_last_status();
     if (status == DL_STATE && tensor->view)
-        return dl_fail(DL_STATE, "a view cannot change in place while gradients are recorded; assign to the tensor that "
-                                 "it is a view of, with one key: t[{i, j}] = value, not t[i][j]");
+        return dl_fail(DL_STATE, "a view cannot change in place while gradients are recorded; assign to the tensor "
+                                 "that it is a view of, with one key: t[{i, j}] = value, not t[i][j]");
     if (status == DL_STATE && dl_is_leaf(tensor))
         return dl_fail(DL_STATE, "a leaf that requires a gradient cannot change in place while gradients are recorded; "
                                  "assign inside dlua.no_grad(function() ... end), or to a clone");

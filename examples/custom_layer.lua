@@ -1,7 +1,9 @@
 --- A layer written in Lua that works wherever the built-in ones do.
 --
 -- You learn: `dlua.layers.define`: options, weights made in `build`, the computation in `call`; then the layer is
--- trained, saved and loaded inside a model.
+-- trained, saved and loaded inside a model. `call(self, x, training)` gets the input and whether this is a step of
+-- training; a layer of several inputs, layer { a, b }, gets them as one table and says `local a, b = x[1], x[2]`, and
+-- `build` gets a table of their shapes.
 -- This one has two paths through the network and a learned gate that mixes them, as in
 -- highway networks (Srivastava, Greff and Schmidhuber, 2015).
 local dlua = require "dlua"
