@@ -4,8 +4,8 @@ local dlua = require "dlua"
 
 local golden = dofile "tests/golden/golden.lua"
 
---- Declares a test for each case and dtype; run(file, case, dtype, is_exact) raises an error where a value is off. Cases
--- with masks of inputs, which only models pass on, are run by tests/engine/test_nn_golden.c.
+--- Declares a test for each case and dtype; run(file, case, dtype, is_exact) raises an error where a value is off.
+-- Cases with masks of inputs, which only models pass on, are run by tests/engine/test_nn_golden.c.
 local function cases_of(file, kind, run)
   for _, case in ipairs(file.cases) do
     if case.kind == kind and not case.masks then
