@@ -190,6 +190,8 @@ dl_status dl_layer_run(dl_layer *layer, dl_layer_call *call) {
     call->arguments = &room.arguments;
     if (room.arguments.training >= 0)
         call->training = room.arguments.training;
+    if (call->decoding)
+        DL_TRY(dl_decoding_enter(call->decoding, layer, &call->decoding_place));
     call->outputs = 0;
     memset(call->out_masks, 0, sizeof call->out_masks);
     if ((definition->flags & DL_LAYER_RANDOM) && call->deferred)
@@ -210,8 +212,8 @@ dl_status dl_layer_run(dl_layer *layer, dl_layer_call *call) {
 
 #define MOST_DIRECT_INPUTS 64
 
-dl_status dl_layer_apply(dl_layer *layer, dl_tensor *const *in, int inputs, const dl_arguments *arguments,
-                         dl_tensor **out, int *outputs) {
+static dl_status apply(dl_layer *layer, dl_tensor *const *in, int inputs, const dl_arguments *arguments,
+                       dl_decoding *decoding, dl_tensor **out, int *outputs) {
     dl_spec specs[MOST_DIRECT_INPUTS];
     dl_spec out_specs[DL_MAX_LAYER_OUTPUTS];
     if (inputs > MOST_DIRECT_INPUTS)
@@ -222,7 +224,7 @@ dl_status dl_layer_apply(dl_layer *layer, dl_tensor *const *in, int inputs, cons
     DL_TRY(dl_layer_infer(layer, &(dl_inputs){specs, inputs, arguments}, out_specs, outputs));
     dl_deferred deferred = {.context = layer->object.context};
     dl_layer_call call = {.context = deferred.context, .in = in, .inputs = inputs, .arguments = arguments,
-                          .deferred = &deferred};
+                          .deferred = &deferred, .decoding = decoding};
     dl_status status = dl_layer_run(layer, &call);
     if (status == DL_OK) {
         for (int i = 0; i < call.outputs; i++) {
@@ -236,4 +238,14 @@ dl_status dl_layer_apply(dl_layer *layer, dl_tensor *const *in, int inputs, cons
     }
     dl_deferred_free(&deferred);
     return status;
+}
+
+dl_status dl_layer_apply(dl_layer *layer, dl_tensor *const *in, int inputs, const dl_arguments *arguments,
+                         dl_tensor **out, int *outputs) {
+    return apply(layer, in, inputs, arguments, NULL, out, outputs);
+}
+
+dl_status dl_layer_decode(dl_layer *layer, dl_tensor *const *in, int inputs, dl_decoding *decoding, dl_tensor **out,
+                          int *outputs) {
+    return apply(layer, in, inputs, NULL, decoding, out, outputs);
 }

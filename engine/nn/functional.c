@@ -345,4 +345,4 @@ const dl_layer_def dl_layer_functional = {
                    .options_size = sizeof(dl_functional_options)},
     .minimum_inputs = 1, .maximum_inputs = 0,
     .init = init, .infer = dl_graph_infer, .call = dl_graph_run, .finalize = dl_graph_finalize,
-    .flags = DL_LAYER_ANY_DTYPE};
+    .flags = DL_LAYER_ANY_DTYPE | DL_LAYER_STEPWISE};

@@ -262,7 +262,7 @@ static dl_status run_node(dl_graph *graph, const dl_graph_node *node, const dl_l
     const dl_graph_node *source = node->fusion ? &graph->nodes[node->first] : node;
     dl_layer_call call = {.context = graph->context, .training = outer->training, .in = graph->in,
                           .inputs = source->inputs, .arguments = source->arguments, .masks = graph->masks,
-                          .deferred = outer->deferred};
+                          .deferred = outer->deferred, .decoding = outer->decoding};
     for (int i = 0; i < source->inputs; i++) {
         graph->in[i] = graph->values[source->in[i]].tensor;
         graph->masks[i] = graph->values[source->in[i]].mask;

@@ -40,7 +40,7 @@ static const dl_field activation_fields[] = {
 const dl_layer_def dl_layer_activation = {
     ACTIVATION_LAYER("Activation", activation_fields, dl_activation_layer_options, "An activation function as a layer.",
                      "activation(x)"),
-    .infer = infer_any, .call = call_any};
+    .infer = infer_any, .call = call_any, .flags = DL_LAYER_KEEPS_MASK | DL_LAYER_STEPWISE};
 
 /* ---- ReLU and its relatives -------------------------------------------------------------------------------------- */
 
@@ -58,7 +58,7 @@ static const dl_field relu_fields[] = {
 
 const dl_layer_def dl_layer_relu = {
     ACTIVATION_LAYER("ReLU", relu_fields, dl_relu_layer_options, "Rectified linear unit.", "max(x, 0)"),
-    .call = call_relu};
+    .call = call_relu, .flags = DL_LAYER_KEEPS_MASK | DL_LAYER_STEPWISE};
 
 static dl_status call_leaky_relu(dl_layer *layer, dl_layer_call *call) {
     double slope = DL_OPTIONS(layer, dl_leaky_relu_layer_options)->negative_slope;
@@ -72,7 +72,7 @@ static const dl_field leaky_relu_fields[] = {
 const dl_layer_def dl_layer_leaky_relu = {
     ACTIVATION_LAYER("LeakyReLU", leaky_relu_fields, dl_leaky_relu_layer_options, "ReLU with a small slope below 0.",
                      "x if x > 0, else negative_slope * x"),
-    .call = call_leaky_relu};
+    .call = call_leaky_relu, .flags = DL_LAYER_KEEPS_MASK | DL_LAYER_STEPWISE};
 
 static dl_status call_elu(dl_layer *layer, dl_layer_call *call) {
     double alpha = DL_OPTIONS(layer, dl_elu_layer_options)->alpha;
@@ -86,7 +86,7 @@ static const dl_field elu_fields[] = {
 const dl_layer_def dl_layer_elu = {
     ACTIVATION_LAYER("ELU", elu_fields, dl_elu_layer_options, "Exponential linear unit.",
                      "x if x > 0, else alpha * (e^x - 1)"),
-    .call = call_elu};
+    .call = call_elu, .flags = DL_LAYER_KEEPS_MASK | DL_LAYER_STEPWISE};
 
 /* ---- PReLU ------------------------------------------------------------------------------------------------------- */
 
@@ -142,7 +142,7 @@ static const dl_field prelu_fields[] = {
 const dl_layer_def dl_layer_prelu = {
     ACTIVATION_LAYER("PReLU", prelu_fields, dl_prelu_options, "ReLU with a learned slope below 0.",
                      "max(x, 0) - alpha * max(-x, 0)"),
-    .build = build_prelu, .infer = infer_prelu, .call = call_prelu};
+    .build = build_prelu, .infer = infer_prelu, .call = call_prelu, .flags = DL_LAYER_KEEPS_MASK};
 
 /* ---- Softmax ----------------------------------------------------------------------------------------------------- */
 
@@ -181,4 +181,5 @@ static const dl_field softmax_fields[] = {
 const dl_layer_def dl_layer_softmax = {
     ACTIVATION_LAYER("Softmax", softmax_fields, dl_softmax_layer_options, "Probabilities along an axis.",
                      "e^x / sum(e^x)"),
-    .init = init_softmax, .infer = infer_softmax, .call = call_softmax, .finalize = finalize_softmax};
+    .init = init_softmax, .infer = infer_softmax, .call = call_softmax, .finalize = finalize_softmax,
+    .flags = DL_LAYER_KEEPS_MASK};

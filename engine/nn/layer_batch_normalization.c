@@ -106,4 +106,5 @@ const dl_layer_def dl_layer_batch_normalization = {
                    .source = "Ioffe and Szegedy 2015", .shapes = "any shape -> the same", .fields = fields,
                    .options_size = sizeof(TYPE)},
     .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 2,
-    .build = build, .infer = infer, .call = call_batch_normalization};
+    .build = build, .infer = infer, .call = call_batch_normalization,
+    .flags = DL_LAYER_KEEPS_MASK | DL_LAYER_STEPWISE};

@@ -58,4 +58,4 @@ const dl_layer_def dl_layer_dense = {
                    .shapes = "(N, ..., in) -> (N, ..., units)", .fields = fields,
                    .options_size = sizeof(dl_dense_options)},
     .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 2,
-    .build = build, .infer = infer, .call = call_dense};
+    .build = build, .infer = infer, .call = call_dense, .flags = DL_LAYER_KEEPS_MASK | DL_LAYER_STEPWISE};

@@ -75,4 +75,5 @@ const dl_layer_def dl_layer_dropout = {
                    .shapes = "any shape -> the same", .fields = fields,
                    .options_size = sizeof(dl_dropout_layer_options)},
     .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 1,
-    .init = init, .infer = infer, .call = call_dropout, .flags = DL_LAYER_RANDOM | DL_LAYER_KEEPS_MASK};
+    .init = init, .infer = infer, .call = call_dropout,
+    .flags = DL_LAYER_RANDOM | DL_LAYER_KEEPS_MASK | DL_LAYER_STEPWISE};

@@ -51,4 +51,5 @@ const dl_layer_def dl_layer_embedding = {
                    .formula = "y = embeddings[id]", .shapes = "ids (N, ...) -> (N, ..., output_dim)",
                    .fields = fields, .options_size = sizeof(TYPE)},
     .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 1,
-    .build = build, .infer = infer, .call = call_embedding, .flags = DL_LAYER_ANY_DTYPE | DL_LAYER_TAKES_IDS};
+    .build = build, .infer = infer, .call = call_embedding,
+    .flags = DL_LAYER_ANY_DTYPE | DL_LAYER_TAKES_IDS | DL_LAYER_STEPWISE};

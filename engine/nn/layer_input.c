@@ -42,4 +42,4 @@ const dl_layer_def dl_layer_input = {
     .definition = {.name = "InputLayer", .version = 1, .help = "Where data enters a model.",
                    .shapes = "-> (N, shape)", .fields = fields, .options_size = sizeof(dl_input_options)},
     .minimum_inputs = 0, .maximum_inputs = 0,
-    .init = init, .infer = infer, .call = call_input, .flags = DL_LAYER_ANY_DTYPE};
+    .init = init, .infer = infer, .call = call_input, .flags = DL_LAYER_ANY_DTYPE | DL_LAYER_STEPWISE};

@@ -239,6 +239,8 @@ static dl_status call_concatenate(dl_layer *layer, dl_layer_call *call) {
     int axis;
     dl_spec first = dl_spec_of_tensor(call->in[0]);
     DL_TRY(find_axis(layer, DL_OPTIONS(layer, dl_concatenate_options)->axis, &first, &axis));
+    if (call->decoding && axis == 1 && first.dims > 2)
+        return dl_fail(DL_UNSUPPORTED, "Concatenate joins along the steps here, so the model cannot be asked step by step");
     if (call->inputs == 1) {
         call->out_masks[0] = mask_of(call, 0);
         return dl_call_return(call, call->in[0]);
@@ -345,7 +347,7 @@ static const dl_field dot_fields[] = {
                        .shapes = "several of one shape, or that broadcast -> the common one",                          \
                        .fields = merging_fields, .options_size = sizeof(dl_merging_options)},                          \
         .minimum_inputs = least, .maximum_inputs = most, .minimum_dims = 1,                                            \
-        .infer = merge_infer, .call = call_##symbol};
+        .infer = merge_infer, .call = call_##symbol, .flags = DL_LAYER_STEPWISE};
 
 DEFINE(add, "Add", 1, 0, "The sum of its inputs.", "a + b + ...")
 DEFINE(subtract, "Subtract", 2, 2, "The difference of two inputs.", "a - b")
@@ -359,7 +361,8 @@ const dl_layer_def dl_layer_concatenate = {
                    .shapes = "(N, ..., A), (N, ..., B) -> (N, ..., A + B)", .fields = concatenate_fields,
                    .options_size = sizeof(dl_concatenate_options)},
     .minimum_inputs = 1, .maximum_inputs = 0, .minimum_dims = 2,
-    .infer = concatenate_infer, .call = call_concatenate, .flags = DL_LAYER_ANY_DTYPE};
+    .infer = concatenate_infer, .call = call_concatenate,
+    .flags = DL_LAYER_ANY_DTYPE | DL_LAYER_STEPWISE};
 
 const dl_layer_def dl_layer_dot = {
     .definition = {.name = "Dot", .version = 1, .help = "Products of the samples of two inputs, summed over one "
@@ -396,4 +399,4 @@ const dl_layer_def dl_layer_rescaling = {
                    "become the layer's.", .formula = "x * scale + offset", .shapes = "any shape -> the same",
                    .fields = rescaling_fields, .options_size = sizeof(dl_rescaling_options)},
     .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 1,
-    .infer = rescaling_infer, .call = call_rescaling, .flags = DL_LAYER_ANY_DTYPE};
+    .infer = rescaling_infer, .call = call_rescaling, .flags = DL_LAYER_ANY_DTYPE | DL_LAYER_STEPWISE};

@@ -122,7 +122,7 @@ const dl_layer_def dl_layer_layer_normalization = {
                    .options_size = sizeof(TYPE)},
     .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 2,
     .build = build_layer_normalization, .infer = infer_layer_normalization, .call = call_layer_normalization,
-    .flags = DL_LAYER_KEEPS_MASK};
+    .flags = DL_LAYER_KEEPS_MASK | DL_LAYER_STEPWISE};
 #undef TYPE
 
 /* ---- RMSNormalization ---------------------------------------------------------------------------------------------- */
@@ -167,7 +167,7 @@ const dl_layer_def dl_layer_rms_normalization = {
                    .shapes = "any shape -> the same", .fields = rms_fields, .options_size = sizeof(TYPE)},
     .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 2,
     .build = build_rms_normalization, .infer = infer_axis_normalization, .call = call_rms_normalization,
-    .flags = DL_LAYER_KEEPS_MASK};
+    .flags = DL_LAYER_KEEPS_MASK | DL_LAYER_STEPWISE};
 
 /* ---- UnitNormalization --------------------------------------------------------------------------------------------- */
 

@@ -79,6 +79,11 @@ void dl_deferred_free(dl_deferred *deferred);
 dl_status dl_layer_run(dl_layer *layer, dl_layer_call *call);
 /* Takes back the weights of a build that failed. */
 void dl_layer_drop_weights(dl_layer *layer);
+/* dl_layer_apply with the next steps of sequences. */
+dl_status dl_layer_decode(dl_layer *layer, dl_tensor *const *in, int inputs, dl_decoding *decoding, dl_tensor **out,
+                          int *outputs);
+/* Begins a call of a layer in a step: *place is where what it keeps lies. */
+dl_status dl_decoding_enter(dl_decoding *decoding, const dl_layer *layer, int *place);
 /* The end of a run: makes call->out references of their own, closes the scope, names the layer in the error. */
 dl_status dl_call_finish(dl_layer *layer, dl_layer_call *call, size_t scope, dl_status status);
 void dl_call_release(dl_layer_call *call);

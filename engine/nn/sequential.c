@@ -183,7 +183,7 @@ const dl_layer_def dl_layer_sequential = {
                    .options_size = sizeof(dl_sequential_options)},
     .minimum_inputs = 1, .maximum_inputs = 1,
     .init = init, .build = build, .infer = dl_graph_infer, .call = dl_graph_run, .finalize = dl_graph_finalize,
-    .flags = DL_LAYER_ANY_DTYPE};
+    .flags = DL_LAYER_ANY_DTYPE | DL_LAYER_STEPWISE};
 
 dl_status dl_model_sequential(dl_context *context, const char *name, dl_layer *const *layers, int count,
                               dl_model **out) {

@@ -234,6 +234,15 @@ dl_tensor *dl_pad(dl_context *context, dl_tensor *x, int count, const int64_t *p
 
 /* ---- by index, copies ------------------------------------------------------------------------------------------ */
 
+dl_status dl_topk(dl_context *context, dl_tensor *x, int64_t k, int64_t dim, bool largest, dl_tensor **values,
+                  dl_tensor **places) {
+    dl_tensor *out[2];
+    DL_TRY(dl_apply(context, &dl_op_topk, &x, 1, &(dl_topk_options){k, dim, largest}, out));
+    *values = out[0];
+    *places = out[1];
+    return DL_OK;
+}
+
 dl_tensor *dl_index_select(dl_context *context, dl_tensor *x, int64_t dim, dl_tensor *index) {
     return dl_apply1(context, &dl_op_index_select, (dl_tensor *[]){x, index}, 2, &(dl_dim_options){dim});
 }

@@ -145,6 +145,9 @@ static const sample samples[] = {
     /* by index, copies */
     {"index_select", "{\"dim\": 1}", {REAL(-1, 1, 2, 4, 3), LABELS(1, 4, 6)}, 0},
     {"gather", "{\"dim\": 1}", {REAL(-1, 1, 2, 4, 3), LABELS(1, 4, 2, 5, 3)}, 0},
+    {"topk", "{\"k\": 2}", {REAL(-1, 1, 3, 5)}, 0},
+    {"topk", "{\"k\": 3, \"dim\": 0, \"largest\": false}", {REAL(-1, 1, 4, 3)}, 0},
+    {"categorical_sample", "{\"top_k\": 2}", {REAL(-1, 1, 3, 5)}, SAMPLE_NO_GRADIENT},
     {"one_hot", "{\"num_classes\": 4}", {LABELS(0, 4, 3, 2)}, SAMPLE_NO_GRADIENT},
     {"to", "{\"dtype\": \"float64\"}", {REAL(-1, 1, 2, 3)}, 0},
     {"clone", NULL, {REAL(-1, 1, 2, 3)}, 0},

@@ -22,6 +22,7 @@ static const struct {
     {"layer", "Dropout", "{\"rate\": 0.5}"},
     {"layer", "Dot", "{\"axes\": [-1, 1]}"},
     {"layer", "Rescaling", "{\"scale\": 0.5, \"offset\": 1}"},
+    {"layer", "ReversibleEmbedding", "{\"input_dim\": 8, \"output_dim\": 3, \"mask_zero\": true}"},
     {"layer", "Sequential", "{\"layers\": [{\"class_name\": \"Flatten\"}, {\"class_name\": \"Dense\", \"config\": "
                             "{\"units\": 4}}]}"},
     {"layer", "Functional",
@@ -110,14 +111,16 @@ static void test_every_config_makes_the_same_again(void) {
 /* ---- layers ------------------------------------------------------------------------------------------------------ */
 
 static const int64_t image[4] = {5, 6, 6, 2};
+static const int64_t sequence[3] = {5, 6, 8};
 static const int64_t row[2] = {5, 8};
 
-/* The shape that a layer takes: an image if it may have four dimensions. */
+/* The shape that a layer takes: an image if it may have four dimensions, a sequence if it may have three. */
 static int input_of(const dl_layer *layer, const int64_t **shape) {
     const dl_layer_def *definition = (const dl_layer_def *)layer->object.definition;
     bool takes_images = definition->maximum_dims == 0 || definition->maximum_dims >= 4;
-    *shape = takes_images ? image : row;
-    return takes_images ? 4 : 2;
+    bool takes_sequences = !takes_images && definition->maximum_dims == 3;
+    *shape = takes_images ? image : takes_sequences ? sequence : row;
+    return takes_images ? 4 : takes_sequences ? 3 : 2;
 }
 
 /* What a layer takes: noise, or ids from 0 to 8. */

@@ -38,6 +38,9 @@ extern "C" {
     X(prelu)                                                                                                           \
     X(softmax)                                                                                                         \
     X(dropout)                                                                                                         \
+    X(sequence_step)                                                                                                   \
+    X(reversible_embedding)                                                                                            \
+    X(class_token)                                                                                                     \
     X(batch_normalization)                                                                                             \
     X(embedding)                                                                                                       \
     X(layer_normalization)                                                                                             \
@@ -262,6 +265,25 @@ typedef struct dl_dropout_layer_options {
     dl_ints noise_shape; /* count 0: none; DL_NONE: as the inputs */
     int64_t seed;        /* DL_NONE: a stream of the context's */
 } dl_dropout_layer_options;
+
+typedef struct dl_reversible_embedding_options {
+    dl_layer_options layer;
+    int64_t input_dim, output_dim;
+    bool tie_weights;
+    dl_object *embeddings_initializer, *embeddings_regularizer;
+    bool mask_zero;
+    double logit_soft_cap; /* NaN: none */
+} dl_reversible_embedding_options;
+
+typedef struct dl_sequence_step_options {
+    dl_layer_options layer;
+    int64_t step; /* from 0; negative from the end */
+} dl_sequence_step_options;
+
+typedef struct dl_class_token_options {
+    dl_layer_options layer;
+    dl_object *initializer;
+} dl_class_token_options;
 
 typedef struct dl_batch_normalization_options {
     dl_layer_options layer;

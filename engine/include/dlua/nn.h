@@ -119,7 +119,9 @@ enum {
     DL_LAYER_SAVED_NOT = 2,  /* cannot be saved (Lambda) */
     DL_LAYER_KEEPS_MASK = 4, /* passes the mask of its input on */
     DL_LAYER_ANY_DTYPE = 8,  /* takes inputs of every dtype; else they must be of the layer's */
-    DL_LAYER_TAKES_IDS = 16  /* its inputs are whole numbers: int64 where a model's input is made from input_shape */
+    DL_LAYER_TAKES_IDS = 16, /* its inputs are whole numbers: int64 where a model's input is made from input_shape */
+    DL_LAYER_STEPWISE = 32   /* may be asked step by step: a step depends on no later one, and what it needs of those
+                              * before is kept where the call has a decoding (see dl_call_kept) */
 };
 
 struct dl_layer {
@@ -151,6 +153,8 @@ struct dl_layer_call {
     int outputs;
     dl_tensor *out_masks[DL_MAX_LAYER_OUTPUTS]; /* NULL: none */
     struct dl_deferred *deferred; /* what the step commits at its end; see dl_layer_assign_later */
+    struct dl_decoding *decoding; /* the inputs are the next steps of sequences; NULL: they are whole */
+    int decoding_place;
 };
 
 /* "{*, 28, 28, 1}" */
@@ -390,6 +394,34 @@ DL_API const char *dl_model_log(dl_model *model, int k, double *value);
 /* Inference in batches of batch_size; out[k] are new references. Bits do not depend on the batch size. */
 DL_API dl_status dl_model_predict(dl_model *model, dl_tensor *const *x, int inputs, int64_t batch_size,
                                   dl_tensor **out);
+
+/* A model asked for one or more steps of `batch` sequences after the other, of max_length steps at most; each sees all
+ * steps before it, whose keys, values and states are kept. What it gives equals, to rounding, what the whole sequence
+ * gives. DL_UNSUPPORTED if a layer of the model mixes steps (see dl_model_is_stepwise).
+ *
+ *      dl_decoding_create(model, 1, 256, &decoding);
+ *      dl_decoding_step(decoding, &prompt, 1, &logits, &outputs);      (1, T) ids -> (1, T, K)
+ *      dl_decoding_step(decoding, &next, 1, &logits, &outputs);        (1, 1) -> (1, 1, K)
+ *
+ * A step that fails leaves the decoding as it was. The model must not be trained between steps. */
+typedef struct dl_decoding dl_decoding;
+DL_API bool dl_model_is_stepwise(dl_model *model);
+DL_API dl_status dl_decoding_create(dl_model *model, int64_t batch, int64_t max_length, dl_decoding **out);
+DL_API void dl_decoding_free(dl_decoding *decoding);
+/* out[] are new references. */
+DL_API dl_status dl_decoding_step(dl_decoding *decoding, dl_tensor *const *x, int inputs, dl_tensor **out,
+                                  int *outputs);
+/* How many steps there were. */
+DL_API int64_t dl_decoding_position(const dl_decoding *decoding);
+DL_API int64_t dl_decoding_length(const dl_decoding *decoding); /* max_length */
+/* Goes on with these sequences (rows counted from 1, as index_select takes them), as beam search does. */
+DL_API dl_status dl_decoding_select(dl_decoding *decoding, dl_tensor *rows);
+#define DL_MAX_KEPT 4
+/* For definitions, inside a call with a decoding: tensor k that the layer kept at the step before; NULL at the first.
+ * Borrowed. */
+DL_API dl_tensor *dl_call_kept(const dl_layer_call *call, int k);
+/* Keeps a tensor (sequences first) when the whole step has succeeded. */
+DL_API dl_status dl_call_keep(dl_layer_call *call, int k, dl_tensor *tensor);
 
 /* One safetensors file with the architecture, weights and, if compiled, the optimizer and training state. Written
  * beside, synced, renamed. extra (may be NULL): a map kept with it. */

@@ -36,6 +36,7 @@ extern "C" {
     X(reshape) X(view) X(flatten) X(permute) X(transpose) X(squeeze) X(unsqueeze) X(expand) X(slice) X(select)         \
     X(cat) X(stack) X(pad) X(flip) X(tril) X(triu)                                                                     \
     X(index_select) X(gather) X(masked_fill) X(one_hot)                                                                \
+    X(topk) X(categorical_sample)                                                                                      \
     X(to) X(clone) X(copy) X(fill) X(zero)                                                                             \
     X(softmax) X(log_softmax) X(sparsemax) X(glu)                                                                      \
     X(conv2d) X(conv2d_relu_maxpool) X(max_pool2d) X(avg_pool2d)                                                       \
@@ -225,6 +226,20 @@ typedef struct dl_diagonal_options {
 DL_API dl_tensor *dl_index_select(dl_context *context, dl_tensor *x, int64_t dim, dl_tensor *index);
 /* out[i][j] = x[i][index[i][j]] for dim 1; index of the result's shape. */
 DL_API dl_tensor *dl_gather(dl_context *context, dl_tensor *x, int64_t dim, dl_tensor *index);
+
+typedef struct dl_topk_options {
+    int64_t k, dim;
+    bool largest; /* false: the smallest */
+} dl_topk_options;
+/* *values and *places (int64, from 1) of the k largest elements along a dimension, best first. */
+DL_API dl_status dl_topk(dl_context *context, dl_tensor *x, int64_t k, int64_t dim, bool largest, dl_tensor **values,
+                         dl_tensor **places);
+
+typedef struct dl_categorical_sample_options {
+    double temperature; /* 0: the likeliest */
+    int64_t top_k;      /* DL_NONE: all */
+    double top_p;
+} dl_categorical_sample_options;
 
 typedef struct dl_masked_fill_options {
     double value;
