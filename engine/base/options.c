@@ -540,6 +540,29 @@ static bool take_choice(attempt *try, const dl_field *field, const dl_value *val
     return false;
 }
 
+/* Adds the entries of a list, with DL_FLAT those of lists in it too. */
+static bool add_entries(const dl_field *field, const dl_value *value, dl_ints *out) {
+    bool list = value->kind == DL_VALUE_LIST || (value->kind == DL_VALUE_MAP && value->as.list.count == 0);
+    if (!list || value->as.list.count > DL_MAX_DIMS - out->count)
+        return false;
+    for (int64_t i = 0; i < value->as.list.count; i++) {
+        const dl_value *item = &value->as.list.items[i];
+        if (item->kind == DL_VALUE_LIST && field->flags & DL_FLAT) {
+            if (!add_entries(field, item, out))
+                return false;
+            continue;
+        }
+        if (out->count == DL_MAX_DIMS)
+            return false;
+        int64_t *entry = &out->at[out->count++];
+        if (item->kind == DL_VALUE_NONE)
+            *entry = DL_NONE;
+        else if (!take_integer(item, entry) || *entry == DL_NONE)
+            return false;
+    }
+    return true;
+}
+
 static bool take_ints(const dl_field *field, const dl_value *value, dl_ints *out) {
     int64_t number;
     if (take_integer(value, &number)) {
@@ -548,18 +571,8 @@ static bool take_ints(const dl_field *field, const dl_value *value, dl_ints *out
             out->at[i] = number;
         return true;
     }
-    bool list = value->kind == DL_VALUE_LIST || (value->kind == DL_VALUE_MAP && value->as.list.count == 0);
-    if (!list || value->as.list.count > DL_MAX_DIMS)
-        return false;
-    out->count = (int)value->as.list.count;
-    for (int i = 0; i < out->count; i++) {
-        const dl_value *item = &value->as.list.items[i];
-        if (item->kind == DL_VALUE_NONE)
-            out->at[i] = DL_NONE;
-        else if (!take_integer(item, &out->at[i]) || out->at[i] == DL_NONE)
-            return false;
-    }
-    return true;
+    out->count = 0;
+    return add_entries(field, value, out);
 }
 
 static dl_status take_object(attempt *try, const dl_field *field, const dl_value *value, dl_object **out) {

@@ -38,3 +38,43 @@ dl_status dl_layer_add_activity_loss(dl_layer_call *call, dl_object *regularizer
     double samples = y->dims > 0 && y->shape[0] > 0 ? (double)y->shape[0] : 1;
     return dl_layer_add_loss(call, dl_div_number(call->context, dl_regularize(regularizer, y), samples));
 }
+
+dl_tensor *dl_convolve(dl_tensor *x, dl_tensor *weight, dl_tensor *bias, const dl_convolution *convolution) {
+    if (!x || !weight)
+        return NULL;
+    bool relu = dl_activation_is_relu(convolution->activation);
+    dl_conv2d_options conv;
+    dl_options_init(&dl_op_conv2d.definition, &conv, sizeof conv);
+    conv.stride = convolution->stride;
+    conv.dilation = convolution->dilation;
+    conv.groups = convolution->groups;
+    conv.padding = convolution->padding;
+    conv.activation = relu ? DL_ACTIVATION_RELU : DL_ACTIVATION_NONE;
+    dl_tensor *y = dl_conv2d(x->context, x, weight, bias, &conv);
+    return relu ? y : dl_activate(convolution->activation, y);
+}
+
+dl_status dl_check_strides(const dl_layer *layer, const dl_ints *strides, const dl_ints *dilation) {
+    bool strided = false;
+    bool dilated = false;
+    for (int i = 0; i < strides->count; i++)
+        strided = strided || strides->at[i] > 1;
+    for (int i = 0; i < dilation->count; i++)
+        dilated = dilated || dilation->at[i] > 1;
+    if (strided && dilated)
+        return dl_fail(DL_INVALID, "%s: strides above 1 do not go together with a dilation_rate above 1",
+                       dl_layer_class(layer));
+    return DL_OK;
+}
+
+dl_status dl_need_channels(const dl_layer *layer, const dl_spec *in) {
+    if (in->shape[in->dims - 1] == DL_NONE)
+        return dl_fail(DL_SHAPE, "%s needs to know the channels of its inputs, got %s", dl_layer_class(layer),
+                       dl_spec_text_of(in).at);
+    return dl_layer_check_sizes(layer, in);
+}
+
+dl_status dl_fail_window(const dl_layer *layer, const char *argument, const dl_spec *in) {
+    return dl_fail(DL_SHAPE, "%s: the %s is larger than the inputs %s; use a smaller one or padding = 'same'",
+                   dl_layer_class(layer), argument, dl_spec_text_of(in).at);
+}

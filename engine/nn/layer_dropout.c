@@ -9,11 +9,10 @@ static dl_status init(dl_layer *layer) {
     return DL_OK;
 }
 
-/* The sizes of the mask: those of noise_shape, with the input's where it has none. */
-static dl_status noise_sizes(const dl_ints *noise, const dl_spec *in, int64_t *shape) {
-    bool fits = noise->count == in->dims;
+dl_status dl_noise_sizes(const dl_layer *layer, const dl_ints *noise, const dl_spec *in, int64_t *shape) {
+    bool fits = noise->count == in->dims || noise->count == 0;
     for (int i = 0; fits && i < in->dims; i++) {
-        shape[i] = noise->at[i] == DL_NONE ? in->shape[i] : noise->at[i];
+        shape[i] = noise->count == 0 || noise->at[i] == DL_NONE ? in->shape[i] : noise->at[i];
         fits = shape[i] == 1 || shape[i] == in->shape[i] || in->shape[i] == DL_NONE;
     }
     if (fits)
@@ -21,16 +20,24 @@ static dl_status noise_sizes(const dl_ints *noise, const dl_spec *in, int64_t *s
     dl_spec wanted = {.dims = noise->count};
     for (int i = 0; i < noise->count; i++)
         wanted.shape[i] = noise->at[i];
-    return dl_fail(DL_SHAPE, "Dropout: noise_shape %s does not fit inputs %s", dl_spec_text_of(&wanted).at,
-                   dl_spec_text_of(in).at);
+    return dl_fail(DL_SHAPE, "%s: noise_shape %s does not fit inputs %s", dl_layer_class(layer),
+                   dl_spec_text_of(&wanted).at, dl_spec_text_of(in).at);
+}
+
+dl_tensor *dl_draw_kept(dl_layer *layer, dl_tensor *x, const dl_ints *noise, double rate) {
+    dl_spec in = dl_spec_of_tensor(x);
+    int64_t shape[DL_MAX_DIMS];
+    if (dl_noise_sizes(layer, noise, &in, shape) != DL_OK)
+        return NULL;
+    dl_tensor *kept = dl_empty(x->context, x->dtype, x->dims, shape);
+    return kept && dl_bernoulli_(kept, &layer->stream, 1 - rate) == DL_OK ? kept : NULL;
 }
 
 static dl_status infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
     const dl_spec *in = inputs->specs;
     const dl_dropout_layer_options *options = DL_OPTIONS(layer, dl_dropout_layer_options);
     int64_t shape[DL_MAX_DIMS];
-    if (options->noise_shape.count)
-        DL_TRY(noise_sizes(&options->noise_shape, in, shape));
+    DL_TRY(dl_noise_sizes(layer, &options->noise_shape, in, shape));
     *out = *in;
     *outputs = 1;
     return DL_OK;
@@ -39,16 +46,9 @@ static dl_status infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *
 /* One draw for every element that shares it. */
 static dl_tensor *drop_shared(dl_layer *layer, dl_layer_call *call) {
     const dl_dropout_layer_options *options = DL_OPTIONS(layer, dl_dropout_layer_options);
-    dl_tensor *x = call->in[0];
-    dl_spec in = dl_spec_of_tensor(x);
-    int64_t shape[DL_MAX_DIMS];
-    if (noise_sizes(&options->noise_shape, &in, shape) != DL_OK)
-        return NULL;
-    dl_tensor *mask = dl_empty(call->context, x->dtype, x->dims, shape);
-    if (!mask || dl_bernoulli_(mask, &layer->stream, 1 - options->rate) != DL_OK)
-        return NULL;
+    dl_tensor *kept = dl_draw_kept(layer, call->in[0], &options->noise_shape, options->rate);
     double scale = options->rate < 1 ? 1 / (1 - options->rate) : 0;
-    return dl_mul(call->context, x, dl_mul_number(call->context, mask, scale));
+    return dl_mul(call->context, call->in[0], dl_mul_number(call->context, kept, scale));
 }
 
 static dl_status call_dropout(dl_layer *layer, dl_layer_call *call) {

@@ -1,4 +1,5 @@
-/* nn/layer_shapes.c: layers that only rename dimensions: Flatten, Reshape. The batch stays the first. */
+/* nn/layer_shapes.c: layers that only rename, order or repeat dimensions: Flatten, Reshape, Permute, RepeatVector. The
+ * batch stays the first. */
 #include "nn/nn.h"
 
 /* Elements of one sample, or DL_NONE. */
@@ -106,3 +107,82 @@ const dl_layer_def dl_layer_reshape = {
                    .options_size = sizeof(dl_reshape_layer_options)},
     .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 1,
     .init = reshape_init, .infer = reshape_infer, .call = return_reshaped, .flags = DL_LAYER_ANY_DTYPE};
+
+/* ---- Permute ----------------------------------------------------------------------------------------------------- */
+
+static dl_status permute_init(dl_layer *layer) {
+    const dl_ints *dims = &DL_OPTIONS(layer, dl_permute_layer_options)->dims;
+    bool there[DL_MAX_DIMS + 1] = {false};
+    bool right = dims->count > 0 && dims->count < DL_MAX_DIMS;
+    for (int i = 0; right && i < dims->count; i++) {
+        right = dims->at[i] >= 1 && dims->at[i] <= dims->count && !there[dims->at[i]];
+        if (right)
+            there[dims->at[i]] = true;
+    }
+    if (!right)
+        return dl_fail(DL_INVALID, "Permute: dims must have each of the numbers 1 to n once, for the n dimensions of a "
+                       "sample: {2, 1} exchanges two");
+    return DL_OK;
+}
+
+static dl_status permute_infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
+    const dl_spec *in = inputs->specs;
+    const dl_ints *dims = &DL_OPTIONS(layer, dl_permute_layer_options)->dims;
+    if (in->dims != dims->count + 1)
+        return dl_fail(DL_SHAPE, "Permute: dims orders %d dimensions of a sample, got inputs %s (the batch counted)",
+                       dims->count, dl_spec_text_of(in).at);
+    *out = *in;
+    for (int i = 0; i < dims->count; i++)
+        out->shape[1 + i] = in->shape[dims->at[i]];
+    *outputs = 1;
+    return DL_OK;
+}
+
+static dl_status call_permute(dl_layer *layer, dl_layer_call *call) {
+    const dl_ints *dims = &DL_OPTIONS(layer, dl_permute_layer_options)->dims;
+    int64_t order[DL_MAX_DIMS] = {0};
+    for (int i = 0; i < dims->count; i++)
+        order[1 + i] = dims->at[i];
+    return dl_call_return(call, dl_permute(call->context, call->in[0], dims->count + 1, order));
+}
+
+static const dl_field permute_fields[] = {
+    DL_INTS(dl_permute_layer_options, dims, NULL, 0, 1, DL_HIGHEST, DL_REQUIRED,
+            "the dimensions of a sample in their new order, counted from 1 without the batch"),
+    DL_LAYER_FIELDS(dl_permute_layer_options)};
+
+const dl_layer_def dl_layer_permute = {
+    .definition = {.name = "Permute", .version = 1, .help = "Orders the dimensions of each sample anew.",
+                   .shapes = "(N, A, B) -> (N, B, A) for dims {2, 1}", .fields = permute_fields,
+                   .options_size = sizeof(dl_permute_layer_options)},
+    .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 2,
+    .init = permute_init, .infer = permute_infer, .call = call_permute, .flags = DL_LAYER_ANY_DTYPE};
+
+/* ---- RepeatVector ------------------------------------------------------------------------------------------------ */
+
+static dl_status repeat_infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
+    const dl_spec *in = inputs->specs;
+    *out = *in;
+    out->dims = 3;
+    out->shape[1] = DL_OPTIONS(layer, dl_repeat_vector_options)->n;
+    out->shape[2] = in->shape[1];
+    *outputs = 1;
+    return DL_OK;
+}
+
+static dl_status call_repeat(dl_layer *layer, dl_layer_call *call) {
+    const dl_tensor *x = call->in[0];
+    int64_t shape[3] = {x->shape[0], DL_OPTIONS(layer, dl_repeat_vector_options)->n, x->shape[1]};
+    return dl_call_return(call, dl_expand(call->context, dl_unsqueeze(call->context, call->in[0], 1), 3, shape));
+}
+
+static const dl_field repeat_fields[] = {
+    DL_INT(dl_repeat_vector_options, n, 0, 1, DL_HIGHEST, DL_REQUIRED, "how often the row is repeated"),
+    DL_LAYER_FIELDS(dl_repeat_vector_options)};
+
+const dl_layer_def dl_layer_repeat_vector = {
+    .definition = {.name = "RepeatVector", .version = 1, .help = "A row as each step of a sequence.",
+                   .shapes = "(N, F) -> (N, n, F)", .fields = repeat_fields,
+                   .options_size = sizeof(dl_repeat_vector_options)},
+    .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 2, .maximum_dims = 2,
+    .infer = repeat_infer, .call = call_repeat, .flags = DL_LAYER_ANY_DTYPE};

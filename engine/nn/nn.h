@@ -151,6 +151,24 @@ dl_tensor *dl_regularize(const dl_object *regularizer, dl_tensor *weight);
 dl_status dl_check_data_format(const char *class_name, const char *data_format);
 /* Size of a window's output along one dimension; DL_NONE for DL_NONE. */
 int64_t dl_window_out(int64_t size, int64_t window, int64_t stride, int64_t dilation, bool same);
+/* A convolution with its activation (fused where the kernel can). */
+typedef struct dl_convolution {
+    dl_ints stride, dilation; /* {height, width} */
+    dl_alternative padding;
+    int64_t groups;
+    dl_object *activation;
+} dl_convolution;
+dl_tensor *dl_convolve(dl_tensor *x, dl_tensor *weight, dl_tensor *bias, const dl_convolution *convolution);
+/* DL_INVALID if both have a number above 1. */
+dl_status dl_check_strides(const dl_layer *layer, const dl_ints *strides, const dl_ints *dilation);
+/* DL_SHAPE unless the last dimension is known and no size is 0. */
+dl_status dl_need_channels(const dl_layer *layer, const dl_spec *in);
+/* DL_SHAPE: the window (argument kernel_size or pool_size) is larger than the inputs. */
+dl_status dl_fail_window(const dl_layer *layer, const char *argument, const dl_spec *in);
+/* The sizes of a mask of draws: those of noise, with the input's where it has no number or nothing at all. */
+dl_status dl_noise_sizes(const dl_layer *layer, const dl_ints *noise, const dl_spec *in, int64_t *shape);
+/* 1 with probability 1 - rate, else 0, in the sizes of noise, drawn from the layer's stream. */
+dl_tensor *dl_draw_kept(dl_layer *layer, dl_tensor *x, const dl_ints *noise, double rate);
 
 /* ---- graphs of layer calls --------------------------------------------------------------------------------------- */
 

@@ -306,6 +306,11 @@ dl_tensor *dl_conv2d(dl_context *context, dl_tensor *x, dl_tensor *weight, dl_te
     return dl_apply1(context, &dl_op_conv2d, (dl_tensor *[]){x, weight, bias}, 3, options);
 }
 
+dl_tensor *dl_conv_transpose2d(dl_context *context, dl_tensor *x, dl_tensor *weight,
+                               const dl_conv_transpose2d_options *options) {
+    return dl_apply1(context, &dl_op_conv_transpose2d, (dl_tensor *[]){x, weight}, 2, options);
+}
+
 dl_tensor *dl_conv2d_relu_maxpool(dl_context *context, dl_tensor *x, dl_tensor *weight, dl_tensor *bias) {
     return dl_apply1(context, &dl_op_conv2d_relu_maxpool, (dl_tensor *[]){x, weight, bias}, 3, NULL);
 }

@@ -4,12 +4,15 @@ noise; losses, metrics and optimizers beyond the first ones; computed by Keras i
 import keras
 import keras64
 import numpy as np
+import torch
 
 from cases import Cases, distinct, leaf, normal, to_numpy, uniform
+from images import avg_pool2d
 from layers import set_weights
 
 
-def add_layer(cases, id, name, inputs, options=None, keras_options=None, training=False, masks=None, call=None):
+def add_layer(cases, id, name, inputs, options=None, keras_options=None, training=False, masks=None, call=None,
+              winograd=False):
     """One call of a layer on several inputs, with masks as a model passes them on. call: a function of the layer and the
     inputs, where Keras's own result is wrong."""
     options = options or {}
@@ -44,7 +47,7 @@ def add_layer(cases, id, name, inputs, options=None, keras_options=None, trainin
                                    for weight in layer.non_trainable_weights}
     if layer.losses:
         fields["regularization_loss"] = cases.store(f"{id}/regularization_loss", to_numpy(sum(layer.losses)))
-    cases.add(id, "layer", name, options, **fields)
+    cases.add(id, "layer", name, options, winograd=winograd or None, **fields)
 
 
 ELEMENTWISE = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
@@ -80,7 +83,122 @@ def merging(cases):
     add_layer(cases, "Rescaling/sequence", "Rescaling", [normal("Rescaling", 2, 3, 4)], {"scale": 0.5, "offset": -2})
 
 
-GROUPS = [merging]
+def conv_transpose(x, weight, stride, padding, output_padding, dilation):
+    """Keras's Conv2DTranspose as TensorFlow computes it; on PyTorch it shifts some paddings."""
+    full = torch.nn.functional.conv_transpose2d(x.permute(0, 3, 1, 2), weight.permute(3, 2, 0, 1), stride=stride,
+                                                dilation=dilation).permute(0, 2, 3, 1)
+    for i in range(2):
+        size, reach = x.shape[1 + i], (weight.shape[i] - 1) * dilation[i] + 1
+        if padding == "same":
+            wanted = size * stride[i] if output_padding is None else (size - 1) * stride[i] + reach % 2 + output_padding
+            start = max(full.shape[1 + i] - wanted, 0) // 2
+        else:
+            extra = max(stride[i] - reach, 0) if output_padding is None else output_padding
+            wanted, start = full.shape[1 + i] + extra, 0
+        missing = max(start + wanted - full.shape[1 + i], 0)
+        full = torch.nn.functional.pad(full, [0, 0, 0, missing] if i == 1 else [0, 0, 0, 0, 0, missing])
+        full = full.narrow(1 + i, start, wanted)
+    return full
+
+
+def convolution(cases):
+    def conv(name, id, shape, call=None, winograd=False, **options):
+        add_layer(cases, f"{name}/{id}", name, [normal(f"{name}/{id}", *shape)], options, call=call, winograd=winograd)
+
+    name = "Conv1D"
+    conv(name, "plain", (2, 8, 3), filters=4, kernel_size=3)
+    conv(name, "same_strides2", (2, 9, 3), filters=4, kernel_size=3, strides=2, padding="same", activation="relu")
+    conv(name, "causal", (2, 7, 3), filters=4, kernel_size=3, padding="causal")
+    conv(name, "causal_dilation2", (2, 9, 4), filters=6, kernel_size=3, padding="causal", dilation_rate=2,
+         activation="tanh")
+    conv(name, "groups_no_bias", (2, 6, 4), filters=6, kernel_size=2, groups=2, use_bias=False)
+    name = "DepthwiseConv2D"
+    conv(name, "plain", (2, 6, 7, 3), kernel_size=3)
+    conv(name, "multiplier_same", (2, 6, 5, 3), kernel_size=[3, 2], depth_multiplier=2, padding="same",
+         activation="relu")
+    conv(name, "strides2", (2, 7, 6, 4), kernel_size=3, strides=2, padding="same", use_bias=False)
+    conv(name, "dilation", (1, 8, 7, 2), kernel_size=2, dilation_rate=[2, 3])
+    name = "SeparableConv2D"
+    conv(name, "plain", (2, 6, 7, 3), filters=5, kernel_size=3)
+    conv(name, "multiplier_same", (2, 6, 5, 3), filters=4, kernel_size=[3, 2], depth_multiplier=2, padding="same",
+         strides=2, activation="relu")
+    name = "Conv2DTranspose"
+
+    def transposed(id, shape, winograd=False, **options):
+        pair = lambda key: [options.get(key, 1)] * 2 if isinstance(options.get(key, 1), int) else options[key]
+
+        def call(layer, x):
+            y = conv_transpose(x, layer.kernel.value, pair("strides"), options.get("padding", "valid"),
+                               options.get("output_padding"), pair("dilation_rate"))
+            y = y + layer.bias.value if layer.use_bias else y
+            return layer.activation(y)
+
+        conv(name, id, shape, call, winograd, **options)
+
+    transposed("plain", (2, 4, 5, 3), winograd=True, filters=4, kernel_size=3)
+    transposed("strides2", (2, 4, 3, 3), filters=4, kernel_size=3, strides=2)
+    transposed("same_strides2", (2, 4, 3, 3), filters=5, kernel_size=3, strides=2, padding="same", activation="relu")
+    transposed("same_even", (1, 3, 4, 2), filters=3, kernel_size=[4, 2], strides=2, padding="same")
+    transposed("small_kernel", (2, 3, 4, 2), filters=3, kernel_size=1, strides=[3, 2], use_bias=False)
+    transposed("output_padding", (2, 3, 4, 2), filters=3, kernel_size=3, strides=2, output_padding=1)
+    transposed("same_output_padding", (2, 3, 4, 2), filters=3, kernel_size=3, strides=2, output_padding=0,
+               padding="same")
+    transposed("dilation", (1, 3, 4, 2), filters=3, kernel_size=[3, 2], dilation_rate=2)
+
+
+def pooling(cases):
+    for name in ("MaxPooling1D", "AveragePooling1D"):
+        def pool(id, shape, call=None, **options):
+            add_layer(cases, f"{name}/{id}", name, [distinct(f"{name}/{id}", *shape)], options, call=call)
+
+        def same_average(layer, x):
+            size, stride = layer.pool_size[0], layer.strides[0]
+            return avg_pool2d(x[:, None], [1, size], [1, stride], "same")[:, 0]
+
+        if name == "MaxPooling1D":
+            pool("default", (2, 7, 3))
+        pool("three", (2, 7, 3), pool_size=3)
+        pool("strides1", (2, 6, 3), pool_size=3, strides=1)
+        # Keras on PyTorch counts a repeated border in "same" averages; on TensorFlow and JAX it counts no padding.
+        pool("same", (2, 7, 3), pool_size=3, padding="same", strides=2,
+             call=same_average if name == "AveragePooling1D" else None)
+    for name in ("GlobalAveragePooling1D", "GlobalMaxPooling1D"):
+        add_layer(cases, f"{name}/default", name, [distinct(f"{name}/default", 2, 5, 3)])
+        add_layer(cases, f"{name}/keepdims", name, [distinct(f"{name}/keepdims", 2, 5, 3)], {"keepdims": True})
+    mask = np.array([[1, 1, 0, 0, 1], [1, 0, 0, 0, 0]], bool)
+    add_layer(cases, "GlobalAveragePooling1D/mask", "GlobalAveragePooling1D", [normal("pool/mask", 2, 5, 3)],
+              masks=[mask], call=lambda layer, x: layer.call(x, mask=leaf(mask)))
+
+
+def resizing(cases):
+    def layer(name, id, shape, options=None):
+        add_layer(cases, f"{name}/{id}", name, [normal(f"{name}/{id}", *shape)], options)
+
+    layer("ZeroPadding1D", "default", (2, 3, 4))
+    layer("ZeroPadding1D", "pair", (2, 3, 4), {"padding": [2, 0]})
+    layer("ZeroPadding2D", "default", (2, 3, 4, 2))
+    layer("ZeroPadding2D", "number", (2, 3, 4, 2), {"padding": 2})
+    layer("ZeroPadding2D", "pair", (2, 3, 4, 2), {"padding": [2, 1]})
+    layer("ZeroPadding2D", "sides", (2, 3, 4, 2), {"padding": [[1, 0], [2, 3]]})
+    layer("Cropping1D", "default", (2, 5, 3))
+    layer("Cropping1D", "pair", (2, 5, 3), {"cropping": [0, 2]})
+    layer("Cropping2D", "number", (2, 5, 6, 2), {"cropping": 1})
+    layer("Cropping2D", "sides", (2, 5, 6, 2), {"cropping": [[1, 0], [2, 3]]})
+    layer("UpSampling1D", "default", (2, 3, 4))
+    layer("UpSampling1D", "three", (2, 3, 4), {"size": 3})
+    layer("UpSampling2D", "default", (2, 3, 4, 2))
+    layer("UpSampling2D", "pair", (2, 3, 4, 2), {"size": [3, 2]})
+    layer("UpSampling2D", "bilinear", (2, 3, 4, 2), {"size": [3, 2], "interpolation": "bilinear"})
+    layer("Permute", "rows", (2, 3, 4), {"dims": [2, 1]})
+    layer("Permute", "images", (2, 3, 4, 5), {"dims": [3, 1, 2]})
+    layer("RepeatVector", "three", (2, 4), {"n": 3})
+    for name, options in (("SpatialDropout1D", {"rate": 0.5}), ("GaussianNoise", {"stddev": 0.5}),
+                          ("GaussianDropout", {"rate": 0.5}), ("AlphaDropout", {"rate": 0.5})):
+        layer(name, "inference", (2, 3, 4), options)
+    layer("SpatialDropout2D", "inference", (2, 3, 4, 2), {"rate": 0.5})
+
+
+GROUPS = [merging, convolution, pooling, resizing]
 
 
 def make():

@@ -6,7 +6,9 @@ local dlua = require "dlua"
 local NOT_TAKEN = {
   -- constraints, adapters and quantization of weights
   kernel_constraint = true, bias_constraint = true, alpha_constraint = true, beta_constraint = true,
-  gamma_constraint = true, lora_rank = true, lora_alpha = true, quantization_config = true,
+  gamma_constraint = true,
+  depthwise_constraint = true, pointwise_constraint = true,
+  lora_rank = true, lora_alpha = true, quantization_config = true,
   -- batch normalization over several machines, and renormalization
   synchronized = true, renorm = true, renorm_clipping = true, renorm_momentum = true,
   -- sparse and ragged inputs, and inputs made of a tensor
@@ -22,7 +24,11 @@ local NOT_TAKEN = {
 local NO_DTYPE = { losses = true, metrics = true }
 
 --- Where dlua differs on purpose: an input's shape must be given, and its dtype has a name.
-local DIFFERENT = { InputLayer = { shape = true, dtype = true } }
+-- Cropping2D's default is Keras's, {{0, 0}, {0, 0}}, as one list; layers name their dtype.
+local DIFFERENT = {
+  InputLayer = { shape = true, dtype = true }, Cropping2D = { cropping = true },
+  SpatialDropout1D = { dtype = true }, SpatialDropout2D = { dtype = true },
+}
 
 local FAMILIES = { "layers", "losses", "metrics", "optimizers", "initializers", "regularizers", "activations" }
 
@@ -43,6 +49,13 @@ local function same(theirs, ours)
     return #theirs == #ours and theirs[1] == ours[1] and theirs[2] == ours[2]
   elseif type(theirs) == "string" and type(ours) == "string" then
     return theirs:lower() == ours:lower()
+  elseif type(theirs) == "number" and type(ours) == "table" then -- one number stands for equal ones
+    for _, number in ipairs(ours) do
+      if number ~= theirs then
+        return false
+      end
+    end
+    return #ours > 0
   elseif type(theirs) == "number" then
     return theirs == tonumber(ours) -- a description has the text where a number is one of several alternatives
   end

@@ -123,7 +123,8 @@ enum {
     DL_OPEN_MIN = 8, /* the smallest value itself is not allowed */
     DL_OPEN_MAX = 16,
     DL_NAMED_ONLY = 32, /* not part of the positional order */
-    DL_SAVED_NOT = 64   /* not written into a config */
+    DL_SAVED_NOT = 64,  /* not written into a config */
+    DL_FLAT = 128       /* INTS: lists may lie in the list, {{1, 2}, {3, 4}} for {1, 2, 3, 4} */
 };
 
 /* One field of an options struct. Use the DL_INT(...) ... macros below to write it. */

@@ -25,12 +25,28 @@ extern "C" {
     X(input)                                                                                                           \
     X(dense)                                                                                                           \
     X(conv2d)                                                                                                          \
+    X(conv1d)                                                                                                          \
+    X(depthwise_conv2d)                                                                                                \
+    X(separable_conv2d)                                                                                                \
+    X(conv2d_transpose)                                                                                                \
     X(max_pooling2d)                                                                                                   \
     X(average_pooling2d)                                                                                               \
     X(global_average_pooling2d)                                                                                        \
     X(global_max_pooling2d)                                                                                            \
+    X(max_pooling1d)                                                                                                   \
+    X(average_pooling1d)                                                                                               \
+    X(global_average_pooling1d)                                                                                        \
+    X(global_max_pooling1d)                                                                                            \
+    X(zero_padding1d)                                                                                                  \
+    X(zero_padding2d)                                                                                                  \
+    X(cropping1d)                                                                                                      \
+    X(cropping2d)                                                                                                      \
+    X(up_sampling1d)                                                                                                   \
+    X(up_sampling2d)                                                                                                   \
     X(flatten)                                                                                                         \
     X(reshape)                                                                                                         \
+    X(permute)                                                                                                         \
+    X(repeat_vector)                                                                                                   \
     X(activation)                                                                                                      \
     X(relu)                                                                                                            \
     X(leaky_relu)                                                                                                      \
@@ -41,6 +57,11 @@ extern "C" {
     X(sequence_step)                                                                                                   \
     X(reversible_embedding)                                                                                            \
     X(class_token)                                                                                                     \
+    X(spatial_dropout1d)                                                                                               \
+    X(spatial_dropout2d)                                                                                               \
+    X(gaussian_noise)                                                                                                  \
+    X(gaussian_dropout)                                                                                                \
+    X(alpha_dropout)                                                                                                   \
     X(batch_normalization)                                                                                             \
     X(embedding)                                                                                                       \
     X(layer_normalization)                                                                                             \
@@ -188,7 +209,7 @@ typedef struct dl_dense_options {
     dl_object *kernel_regularizer, *bias_regularizer, *activity_regularizer; /* NULL: none */
 } dl_dense_options;
 
-enum { DL_LAYER_PADDING_VALID, DL_LAYER_PADDING_SAME };
+enum { DL_LAYER_PADDING_VALID, DL_LAYER_PADDING_SAME, DL_LAYER_PADDING_CAUSAL /* Conv1D */ };
 
 typedef struct dl_conv2d_layer_options {
     dl_layer_options layer;
@@ -203,6 +224,123 @@ typedef struct dl_conv2d_layer_options {
     dl_object *kernel_initializer, *bias_initializer;
     dl_object *kernel_regularizer, *bias_regularizer, *activity_regularizer;
 } dl_conv2d_layer_options;
+
+typedef struct dl_conv1d_options {
+    dl_layer_options layer;
+    int64_t filters;
+    dl_ints kernel_size, strides; /* one number each */
+    int padding;                  /* DL_LAYER_PADDING_VALID ... */
+    char *data_format;
+    dl_ints dilation_rate;
+    int64_t groups;
+    dl_object *activation;
+    bool use_bias;
+    dl_object *kernel_initializer, *bias_initializer;
+    dl_object *kernel_regularizer, *bias_regularizer, *activity_regularizer;
+} dl_conv1d_options;
+
+typedef struct dl_depthwise_conv2d_options {
+    dl_layer_options layer;
+    dl_ints kernel_size, strides; /* {height, width} */
+    int padding;
+    int64_t depth_multiplier;
+    char *data_format;
+    dl_ints dilation_rate;
+    dl_object *activation;
+    bool use_bias;
+    dl_object *depthwise_initializer, *bias_initializer;
+    dl_object *depthwise_regularizer, *bias_regularizer, *activity_regularizer;
+} dl_depthwise_conv2d_options;
+
+typedef struct dl_separable_conv2d_options {
+    dl_layer_options layer;
+    int64_t filters;
+    dl_ints kernel_size, strides;
+    int padding;
+    char *data_format;
+    dl_ints dilation_rate;
+    int64_t depth_multiplier;
+    dl_object *activation;
+    bool use_bias;
+    dl_object *depthwise_initializer, *pointwise_initializer, *bias_initializer;
+    dl_object *depthwise_regularizer, *pointwise_regularizer, *bias_regularizer, *activity_regularizer;
+} dl_separable_conv2d_options;
+
+typedef struct dl_conv2d_transpose_options {
+    dl_layer_options layer;
+    int64_t filters;
+    dl_ints kernel_size, strides;
+    int padding;
+    dl_ints output_padding; /* count 0: as many as make the input's size times the stride */
+    char *data_format;
+    dl_ints dilation_rate;
+    dl_object *activation;
+    bool use_bias;
+    dl_object *kernel_initializer, *bias_initializer;
+    dl_object *kernel_regularizer, *bias_regularizer, *activity_regularizer;
+} dl_conv2d_transpose_options;
+
+typedef struct dl_pooling1d_options {
+    dl_layer_options layer;
+    dl_ints pool_size, strides; /* one number each; strides count 0: as pool_size */
+    int padding;
+    char *data_format;
+} dl_pooling1d_options;
+
+typedef struct dl_global_pooling1d_options {
+    dl_layer_options layer;
+    char *data_format;
+    bool keepdims;
+} dl_global_pooling1d_options;
+
+typedef struct dl_zero_padding_options {
+    dl_layer_options layer;
+    dl_ints padding; /* 1D: {before, after}; 2D: one number, {height, width} or {top, bottom, left, right} */
+    char *data_format;
+} dl_zero_padding_options;
+
+typedef struct dl_cropping_options {
+    dl_layer_options layer;
+    dl_ints cropping; /* as padding */
+    char *data_format; /* 2D */
+} dl_cropping_options;
+
+enum { DL_INTERPOLATION_NEAREST, DL_INTERPOLATION_BILINEAR };
+typedef struct dl_up_sampling_options {
+    dl_layer_options layer;
+    dl_ints size;
+    char *data_format; /* 2D */
+    int interpolation; /* 2D: DL_INTERPOLATION_NEAREST ... */
+} dl_up_sampling_options;
+
+typedef struct dl_permute_layer_options {
+    dl_layer_options layer;
+    dl_ints dims; /* from 1, without the batch, as in Keras */
+} dl_permute_layer_options;
+
+typedef struct dl_repeat_vector_options {
+    dl_layer_options layer;
+    int64_t n;
+} dl_repeat_vector_options;
+
+typedef struct dl_gaussian_noise_options {
+    dl_layer_options layer;
+    double stddev;
+    int64_t seed; /* DL_NONE: a stream of the context's */
+} dl_gaussian_noise_options;
+
+typedef struct dl_rate_options {
+    dl_layer_options layer;
+    double rate;
+    int64_t seed;
+} dl_rate_options; /* gaussian_dropout */
+
+typedef struct dl_spatial_dropout_options {
+    dl_layer_options layer;
+    double rate;
+    char *data_format; /* 2D */
+    int64_t seed;
+} dl_spatial_dropout_options;
 
 typedef struct dl_pooling2d_options {
     dl_layer_options layer;

@@ -40,6 +40,7 @@ extern "C" {
     X(to) X(clone) X(copy) X(fill) X(zero)                                                                             \
     X(softmax) X(log_softmax) X(sparsemax) X(glu)                                                                      \
     X(conv2d) X(conv2d_relu_maxpool) X(max_pool2d) X(avg_pool2d)                                                       \
+    X(conv_transpose2d)                                                                                                \
     X(batch_norm) X(batch_norm_training)                                                                               \
     X(layer_norm) X(rms_norm) X(group_norm) X(embedding)                                                               \
     X(lstm) X(gru) X(simple_rnn)                                                                                       \
@@ -300,6 +301,19 @@ typedef struct dl_conv2d_options {
 /* x (N, H, W, C), weight (height, width, C / groups, K), bias (K) or NULL -> (N, H', W', K). */
 DL_API dl_tensor *dl_conv2d(dl_context *context, dl_tensor *x, dl_tensor *weight, dl_tensor *bias,
                             const dl_conv2d_options *options);
+typedef struct dl_conv_transpose2d_options {
+    dl_ints stride;
+    int padding;            /* DL_PADDING_VALID or DL_PADDING_SAME */
+    dl_ints output_padding; /* count 0: what makes the usual size */
+    dl_ints dilation;
+} dl_conv_transpose2d_options;
+/* x (N, H, W, C), weight (height, width, K, C) -> (N, H', W', K). */
+DL_API dl_tensor *dl_conv_transpose2d(dl_context *context, dl_tensor *x, dl_tensor *weight,
+                                      const dl_conv_transpose2d_options *options);
+/* H' for H = size: with padding same, size * stride, else as many as the windows cover; or with output_padding (DL_NONE:
+ * none) added to the least that gives `size` windows. DL_NONE for DL_NONE. */
+DL_API int64_t dl_conv_transpose_size(int64_t size, int64_t window, int64_t stride, int64_t dilation, bool same,
+                                      int64_t output_padding);
 /* max_pool2d(relu(conv2d(x, weight, bias)), 2) for a kernel of 3 x 3 with stride 1 and padding valid, in one pass. */
 DL_API dl_tensor *dl_conv2d_relu_maxpool(dl_context *context, dl_tensor *x, dl_tensor *weight, dl_tensor *bias);
 
