@@ -66,6 +66,7 @@ typedef enum dlua_class {
     DLUA_LAYER,
     DLUA_MODEL,
     DLUA_SYMBOL,
+    DLUA_DECODING,
     DLUA_CLASS_COUNT
 } dlua_class;
 

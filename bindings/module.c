@@ -46,6 +46,7 @@ int luaopen_dlua(lua_State *L) {
     dlua_open_layers(L);
     dlua_open_optimizers(L);
     dlua_open_models(L);
+    dlua_open_decoding(L);
     dlua_open_model_files(L);
     dlua_open_custom_layers(L);
     dlua_open_functions(L);

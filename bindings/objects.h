@@ -45,6 +45,7 @@ int dlua_object_to_string(lua_State *L);
 void dlua_open_objects(lua_State *L);
 void dlua_open_layers(lua_State *L);
 void dlua_open_models(lua_State *L);
+void dlua_open_decoding(lua_State *L);
 void dlua_open_model_files(lua_State *L);
 void dlua_open_optimizers(lua_State *L);
 void dlua_open_custom_layers(lua_State *L);

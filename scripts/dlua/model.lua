@@ -2,6 +2,7 @@
 -- Adds methods to the class of models that the engine's binding made.
 local dlua = require "dlua"
 local fit = require "dlua.fit"
+local generate = require "dlua.generate"
 local Progress = require "dlua.progress"
 local summary_text = require "dlua.summary"
 local training_data = require "dlua.training_data"
@@ -144,6 +145,14 @@ dlua.set_help(Model.test_on_batch, {
   of = "model:", name = "test_on_batch", arguments = batch_arguments,
   help = "The loss and the metrics of one batch.",
 })
+
+-- ---- sequences ------------------------------------------------------------------------------------------------------
+
+--- Continues token ids; returns the whole sequences, {N, T} int64. See generate.lua.
+function Model:generate(arguments)
+  return generate.run(self, generate.check(arguments))
+end
+dlua.set_help(Model.generate, generate.check)
 
 -- ---- structure ------------------------------------------------------------------------------------------------------
 

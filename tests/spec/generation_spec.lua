@@ -1,0 +1,185 @@
+--- Language models that continue sequences: step by step and as a whole, greedily, by draws and by beam search.
+local dlua = require "dlua"
+local support = require "support"
+
+local layers = dlua.layers
+local message_of = support.message_of
+
+local KINDS = 5
+
+--- Scores of the next id that depend on the last one alone.
+local function chain(activation)
+  dlua.manual_seed(7)
+  return dlua.Sequential {
+    layers.Embedding { KINDS, 6, input_shape = { dlua.none }, embeddings_initializer = "glorot_normal" },
+    layers.Dense { KINDS, activation = activation, kernel_initializer = dlua.initializers.RandomNormal { stddev = 2 } },
+  }
+end
+
+--- A layer that mixes steps, so that the whole sequence is asked for again: the mean over the steps so far.
+local MeanSoFar = layers.define {
+  name = "MeanSoFar",
+  call = function(_, x)
+    local counts = dlua.arange(x.shape[2]):float() + 1
+    return x:cumsum(2) / counts:reshape(1, -1, 1)
+  end,
+  compute_output_shape = function(_, shape)
+    return shape
+  end,
+}
+
+local function log_probabilities(model, ids)
+  return model(dlua.tensor { ids }):log_softmax(-1)
+end
+
+--- The sum of the log probabilities of what follows the prompt.
+local function score(model, ids, prompt_length)
+  local logs, sum = log_probabilities(model, ids), 0
+  for place = prompt_length + 1, #ids do
+    sum = sum + logs[{ 1, place - 1, ids[place] }]:item()
+  end
+  return sum
+end
+
+describe("generate", function()
+  it("takes the likeliest id after the last one", function()
+    local model = chain()
+    assert.is_true(dlua.is_stepwise(model))
+    local ids = model:generate { { 2, 3 }, max_new_tokens = 6 }
+    assert.same({ 1, 8 }, ids.shape)
+    for place = 3, 8 do
+      local before = ids[{ { 1, 1 }, { 1, place - 1 } }]
+      assert.equal(model(before)[{ 1, -1 }]:argmax():item(), ids[{ 1, place }]:item())
+    end
+  end)
+
+  it("gives the same for a model that cannot be asked step by step", function()
+    local model = dlua.Sequential {
+      layers.Embedding { KINDS, 6, input_shape = { dlua.none } }, MeanSoFar {}, layers.Dense { KINDS },
+    }
+    assert.is_false(dlua.is_stepwise(model))
+    local ids = model:generate { dlua.tensor { { 2, 3 }, { 4, 1 } }, max_length = 6 }
+    assert.same({ 2, 6 }, ids.shape)
+    for place = 3, 6 do
+      local likeliest = model(ids[{ {}, { 1, place - 1 } }])[{ {}, -1 }]:argmax(-1)
+      assert.is_true(likeliest:eq(ids[{ {}, place }]):all():item())
+    end
+    assert.matches("mixes the steps", message_of(function() dlua.new_decoding(model, 1, 4) end))
+  end)
+
+  it("draws the same ids from the same seed, and others from another", function()
+    local model = chain()
+    local function draw(seed)
+      dlua.manual_seed(seed)
+      return model:generate { { 1 }, max_new_tokens = 40, temperature = 1.5 }
+    end
+    assert.is_true(draw(1):eq(draw(1)):all():item())
+    assert.is_false(draw(1):eq(draw(2)):all():item())
+  end)
+
+  it("draws with the model's probabilities, also when they come from a softmax", function()
+    for _, activation in ipairs { "linear", "softmax" } do
+      local model = chain(activation)
+      local logits = model(dlua.tensor { { 4 } })[{ 1, 1 }]
+      local expected = activation == "softmax" and logits or logits:softmax(-1)
+      dlua.manual_seed(1)
+      local count, draws = dlua.zeros(KINDS), 4000
+      local prompts = dlua.full({ draws, 1 }, 4):to "int64"
+      local ids = model:generate { prompts, max_new_tokens = 1, temperature = 1 }
+      for kind = 1, KINDS do
+        count[kind] = ids[{ {}, 2 }]:eq(kind):sum():item()
+      end
+      assert.is_true((count / draws - expected):abs():max():item() < 0.03)
+    end
+  end)
+
+  it("finds with enough beams what no other sequence beats", function()
+    local model, prompt = chain(), { 3 }
+    local best, best_score
+    for a = 1, KINDS do
+      for b = 1, KINDS do
+        for c = 1, KINDS do
+          local value = score(model, { 3, a, b, c }, 1)
+          if not best or value > best_score then
+            best, best_score = { 3, a, b, c }, value
+          end
+        end
+      end
+    end
+    local ids = model:generate { prompt, max_new_tokens = 3, num_beams = KINDS * KINDS }
+    assert.same({ best }, ids:totable())
+  end)
+
+  it("ends at stop tokens and fills up with 0", function()
+    local model = chain()
+    local free = model:generate { dlua.tensor { { 1 }, { 2 }, { 3 } }, max_new_tokens = 6 }
+    local stop = free[{ 1, 3 }]:item()
+    local ids = model:generate { dlua.tensor { { 1 }, { 2 }, { 3 } }, max_new_tokens = 6, stop_token_ids = { stop } }
+    for row = 1, 3 do
+      local ended = false
+      for place = 2, ids.shape[2] do
+        local id = ids[{ row, place }]:item()
+        assert.equal(ended and 0 or free[{ row, place }]:item(), id)
+        ended = ended or id == stop
+      end
+    end
+  end)
+
+  it("tells a callback each id as it comes, and ends when it says so", function()
+    local model, heard = chain(), {}
+    local ids = model:generate { { 2, 2 }, max_new_tokens = 9, callback = function(id, position)
+      heard[#heard + 1] = { id, position }
+      return #heard < 4
+    end }
+    assert.same({ 1, 6 }, ids.shape)
+    for k = 1, 4 do
+      assert.same({ ids[{ 1, k + 2 }]:item(), k + 2 }, heard[k])
+    end
+  end)
+
+  it("refuses prompts it cannot continue", function()
+    local model = chain()
+    assert.matches("ids count from 1", message_of(function() model:generate { { 0, 1 } } end))
+    assert.matches("at least one", message_of(function() model:generate { dlua.zeros(1, 0):to "int64" } end))
+    assert.matches("unknown argument 'temprature'; did you mean 'temperature'?",
+      message_of(function() model:generate { { 1 }, temprature = 1 } end), 1, true)
+  end)
+end)
+
+describe("topk", function()
+  it("gives the largest first and their places, the first of equal ones first", function()
+    local values, places = dlua.tensor { { 3, 1, 3, 2 }, { 0, 5, 4, 5 } }:topk(3)
+    assert.same({ { 3, 3, 2 }, { 5, 5, 4 } }, values:totable())
+    assert.same({ { 1, 3, 4 }, { 2, 4, 3 } }, places:totable())
+    local smallest = dlua.tensor { 3, 1, 2 }:topk { k = 2, largest = false }
+    assert.same({ 1, 2 }, smallest:totable())
+    assert.matches("k is 4, but dimension 1 of {3} has 3 elements",
+      message_of(function() dlua.tensor({ 3, 1, 2 }):topk(4) end), 1, true)
+  end)
+
+  it("passes gradients to what it chose", function()
+    local x = dlua.tensor({ 3.0, 1.0, 2.0 }):requires_grad_()
+    x:topk(2):sum():backward()
+    assert.same({ 1, 0, 1 }, x.grad:totable())
+  end)
+end)
+
+describe("categorical_sample", function()
+  it("keeps to the likeliest that top_k and top_p allow", function()
+    dlua.manual_seed(1)
+    local logits = dlua.tensor({ { 0.1, 0.2, 0.3, 0.4 } }):log():expand(2000, -1)
+    local function kinds(options)
+      local ids = options and dlua.categorical_sample(logits, options) or dlua.categorical_sample(logits)
+      local list = {}
+      for kind = 1, 4 do
+        list[kind] = ids:eq(kind):any():item()
+      end
+      return list
+    end
+    assert.same({ true, true, true, true }, kinds())
+    assert.same({ false, false, true, true }, kinds { top_k = 2 })
+    assert.same({ false, false, true, true }, kinds { top_p = 0.7 })
+    assert.same({ false, false, false, true }, kinds { top_p = 0 })
+    assert.same({ false, false, false, true }, kinds { temperature = 0 })
+  end)
+end)
