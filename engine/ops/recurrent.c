@@ -144,8 +144,8 @@ static dl_status save_kept(dl_op_call *call, const recurrent_inputs *in, const k
 /* The states after the last step as output i, a copy. */
 static dl_status last_state(dl_op_call *call, int i, dl_tensor *states, const dl_recurrent_sizes *s) {
     dl_tensor *out = dl_call_output(call, i, states->dtype, 2, (int64_t[]){s->N, s->U});
-    DL_TRY(out ? DL_OK : dl_last_status());
-    return dl_tensor_copy(out, dl_select(call->context, states, 0, s->T));
+    dl_tensor *last = out ? dl_select(call->context, states, 0, s->T) : NULL;
+    return last ? dl_tensor_copy(out, last) : dl_last_status();
 }
 
 static dl_status run_kernel(dl_tensor *y, const recurrent_inputs *in, const kept *k, const dl_recurrent_sizes *s) {

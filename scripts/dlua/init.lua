@@ -7,6 +7,7 @@ local dlua = ...
 
 --- The parts that a script may use, with what help says of them; the metatable of dlua shows them to help.
 local parts = {
+  applications = "Architectures that the field's papers made famous.",
   callbacks = "Objects that fit tells what happens: early stopping, checkpoints, learning rates.",
   datasets = "Real data to train on.",
   help = "help(x) shows what is known of x: a value, or a name in quotes. help.text(x) returns it as a string.",
