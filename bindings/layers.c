@@ -187,6 +187,8 @@ static void read_call_table(lua_State *L, layer_call *call, int index) {
 
 /* Leaves the inputs on the stack from call->first: positional ones, or one table without names that lists them. */
 static void read_positional(lua_State *L, layer_call *call, int last) {
+    for (int k = 2; k <= last; k++)
+        dlua_take_texts(L, call->layer, k - 2, k);
     bool list = last == 2 && lua_type(L, 2) == LUA_TTABLE;
     int count = list ? (int)lua_rawlen(L, 2) : last - 1;
     if (count > MOST_INPUTS)
@@ -199,6 +201,7 @@ static void read_positional(lua_State *L, layer_call *call, int last) {
             lua_rawgeti(L, 2, k + 1);
         else
             lua_pushvalue(L, k + 2);
+        dlua_take_texts(L, call->layer, k, lua_gettop(L));
         if (dl_layer_definition(call->layer)->input_names != NULL)
             role = dl_role_of(call->layer, NULL, k);
         if (role < 0)
@@ -533,6 +536,15 @@ static const dlua_function layer_methods[] = {
 /* Of layers that are no models. */
 static const dlua_function more_methods[] = {
     {"get_config", layer_get_config, "", "The layer's class and arguments, as they are saved."},
+    {"adapt", dlua_adapt, "data: a list of strings, or a tensor like the layer's inputs",
+     "Learns the vocabulary from data, in place of the one before."},
+    {"get_vocabulary", dlua_get_vocabulary, "special_tokens = true: false leaves out those for unknown tokens",
+     "A list of the tokens by their ids."},
+    {"set_vocabulary", dlua_set_vocabulary,
+     "vocabulary: a list of tokens\n"
+     "idf_weights = none: a list of their weights, for output_mode = \"tf_idf\"",
+     "Sets the vocabulary."},
+    {"vocabulary_size", dlua_vocabulary_size, "", "The highest id, which is an Embedding's input_dim."},
     {"add_weight", dlua_add_weight,
      "{name}: the weight is then self.NAME\n"
      "{shape}: a table of sizes\n"

@@ -75,6 +75,19 @@ dl_model *dlua_check_model(lua_State *L, const char *method);
 /* Sequential {...} and Model {...} from the table at index 2. */
 int dlua_construct_model(lua_State *L, const dl_definition *definition);
 
+/* ---- texts (text.c) -------------------------------------------------------------------------------------------- */
+
+/* Where input k (from 0) of the layer takes text: replaces a list of strings at index by the tensor of them. Raises. */
+void dlua_take_texts(lua_State *L, const dl_layer *layer, int k, int index);
+/* Methods of layers: layer:adapt(data), layer:get_vocabulary(special_tokens), layer:set_vocabulary(list, idf_weights),
+ * layer:vocabulary_size(). */
+int dlua_adapt(lua_State *L);
+int dlua_get_vocabulary(lua_State *L);
+int dlua_set_vocabulary(lua_State *L);
+int dlua_vocabulary_size(lua_State *L);
+/* Adds strings and to_strings to the module's table at the top. */
+void dlua_open_text(lua_State *L);
+
 /* ---- layers written in Lua (custom.c) -------------------------------------------------------------------------- */
 
 /* Around every call of the engine that may run layers. dlua_enter notes the thread that calls, and the table at stack

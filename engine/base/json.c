@@ -43,29 +43,15 @@ static dl_status write_text(writer *to, const char *text) {
     return write_bytes(to, text, strlen(text));
 }
 
-/* The length of the UTF-8 sequence that begins here, 0 if it is not one (overlong, surrogate or past U+10FFFF). */
-static size_t utf8_length(const unsigned char *at) {
-    if (at[0] < 0x80)
-        return 1;
-    size_t length = at[0] >= 0xF0 ? 4 : at[0] >= 0xE0 ? 3 : 2;
-    if (at[0] < 0xC2 || at[0] > 0xF4)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((at[i] & 0xC0) != 0x80)
-            return 0;
-    bool overlong = (at[0] == 0xE0 && at[1] < 0xA0) || (at[0] == 0xF0 && at[1] < 0x90);
-    bool surrogate = at[0] == 0xED && at[1] >= 0xA0;
-    bool too_high = at[0] == 0xF4 && at[1] >= 0x90;
-    return overlong || surrogate || too_high ? 0 : length;
-}
-
 static dl_status write_string(writer *to, const char *string) {
     DL_TRY(write_text(to, "\""));
-    for (const char *at = string; *at;) {
+    const char *end = string + strlen(string);
+    for (const char *at = string; at < end;) {
         unsigned char byte = (unsigned char)*at;
-        size_t length = utf8_length((const unsigned char *)at);
+        bool valid;
+        size_t length = dl_utf8_next(at, (size_t)(end - at), &valid);
         char escaped[8];
-        if (length == 0) {
+        if (!valid) {
             dl_value value = {.kind = DL_VALUE_STRING, .as.string = (char *)string};
             char shown[80];
             dl_value_describe(&value, shown, sizeof shown);

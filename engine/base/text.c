@@ -1,4 +1,4 @@
-/* base/text.c: texts for messages, numbers as text, and the search for the nearest spelling. */
+/* base/text.c: texts for messages, numbers as text, UTF-8, and the search for the nearest spelling. */
 #include <ctype.h>
 #include <float.h>
 #include <math.h>
@@ -77,6 +77,25 @@ bool dl_parse_real(const char *text, double *out) {
         *out = strtod(copy, &end);
     }
     return *end == '\0';
+}
+
+/* ---- UTF-8 ----------------------------------------------------------------------------------------------------- */
+
+size_t dl_utf8_next(const char *text, size_t left, bool *valid) {
+    const unsigned char *at = (const unsigned char *)text;
+    unsigned char first = at[0];
+    size_t length = first < 0xC2 || first > 0xF4 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    /* The second byte alone tells overlong forms, surrogates and what is past U+10FFFF. */
+    unsigned char low = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
+    unsigned char high = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
+    size_t taken = 1;
+    while (taken < length && taken < left && at[taken] >= low && at[taken] <= high) {
+        low = 0x80;
+        high = 0xBF;
+        taken++;
+    }
+    *valid = first < 0x80 || (length > 1 && taken == length);
+    return taken;
 }
 
 /* ---- lists of names -------------------------------------------------------------------------------------------- */

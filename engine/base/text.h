@@ -1,5 +1,5 @@
 /* base/text.h: texts that grow (in the context's memory) and texts that are cut to fit a given buffer; numbers as text
- * that read back exactly. For the files of the base layer. */
+ * that read back exactly; UTF-8. */
 #ifndef DL_BASE_TEXT_H
 #define DL_BASE_TEXT_H
 
@@ -20,6 +20,11 @@ void dl_cut_text_add(dl_cut_text *text, const char *format, ...) DL_PRINTF(2, 3)
 void dl_format_real(double number, char text[DL_REAL_TEXT]);
 /* Reads a whole text as a real, in any locale; false if it is none. */
 bool dl_parse_real(const char *text, double *out);
+
+/* The bytes, at least 1, of what begins at `text` (`left` of them are there, at least 1): a UTF-8 sequence, and *valid is
+ * true, or a maximal part of a broken one (overlong, a surrogate, past U+10FFFF, cut off), as the Unicode standard
+ * counts those that a reader replaces by one U+FFFD. */
+size_t dl_utf8_next(const char *text, size_t left, bool *valid);
 
 /* The names of a list "a|b|c" one after another: the k-th into name; false past the end. */
 bool dl_choice_at(const char *choices, int k, char *name, size_t size);

@@ -84,6 +84,13 @@ dl_status dl_layer_check_sizes(const dl_layer *layer, const dl_spec *in) {
     return DL_OK;
 }
 
+dl_status dl_layer_check_text(const dl_layer *layer, const dl_spec *in) {
+    if (in->dtype == DL_UINT8)
+        return DL_OK;
+    return dl_fail(DL_DTYPE, "%s takes texts, as dlua.strings {...} makes them (uint8), got inputs of %s %s",
+                   dl_layer_class(layer), dl_dtype_name(in->dtype), dl_spec_text_of(in).at);
+}
+
 dl_status dl_layer_fail_built(const dl_layer *layer, const dl_spec *in) {
     return dl_fail(DL_SHAPE, "%s built for inputs %s, got %s", dl_layer_class(layer),
                    dl_spec_text_of(&layer->input).at, dl_spec_text_of(in).at);

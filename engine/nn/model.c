@@ -92,6 +92,17 @@ const dl_layer *dl_model_call_input(const dl_model *model, int k, int i) {
     return node && i < node->inputs ? graph->nodes[graph->values[node->in[i]].node].layer : NULL;
 }
 
+bool dl_layer_takes_text(const dl_layer *layer, int k) {
+    if (layer->object.definition == &dl_layer_string_lookup.definition)
+        return !DL_OPTIONS(layer, dl_string_lookup_options)->invert;
+    if (dl_layer_definition(layer)->flags & DL_LAYER_TAKES_TEXT)
+        return true;
+    if (layer->object.definition == &dl_layer_sequential.definition && layer->child_count > 0)
+        return dl_layer_takes_text(layer->children[0], 0);
+    const dl_spec *spec = graph_of(layer) ? dl_model_input_spec(layer, k) : NULL;
+    return spec && spec->dtype == DL_UINT8;
+}
+
 /* ---- predictions ------------------------------------------------------------------------------------------------- */
 
 typedef struct prediction {

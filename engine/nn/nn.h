@@ -44,6 +44,8 @@ dl_status dl_layer_fail_path(const dl_layer *layer);
 dl_status dl_layer_fail_built(const dl_layer *layer, const dl_spec *in);
 /* DL_SHAPE if a size of `in` other than the batch is known to be zero. */
 dl_status dl_layer_check_sizes(const dl_layer *layer, const dl_spec *in);
+/* DL_DTYPE if `in` is not of texts (dlua/text.h), and says how to make them. */
+dl_status dl_layer_check_text(const dl_layer *layer, const dl_spec *in);
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
 

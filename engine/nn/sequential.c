@@ -17,10 +17,18 @@ static bool is_input(const dl_layer *layer) {
 
 /* ---- shapes that are known in advance ---------------------------------------------------------------------------- */
 
-static dl_spec spec_of_sample(const dl_ints *shape, dl_dtype dtype) {
-    dl_spec spec = {.dtype = dtype, .dims = shape->count + 1};
+static bool takes_text(const dl_layer *layer) {
+    return dl_layer_definition(layer)->flags & DL_LAYER_TAKES_TEXT;
+}
+
+/* The spec of the first layer's input; texts are bytes, and as wide as each batch needs. */
+static dl_spec spec_of_sample(const dl_ints *shape, const dl_layer *first) {
+    bool ids = dl_layer_definition(first)->flags & DL_LAYER_TAKES_IDS;
+    dl_spec spec = {.dtype = takes_text(first) ? DL_UINT8 : ids ? DL_INT64 : first->dtype, .dims = shape->count + 1};
     spec.shape[0] = DL_NONE;
     memcpy(spec.shape + 1, shape->at, (size_t)shape->count * sizeof *spec.shape);
+    if (takes_text(first))
+        spec.shape[spec.dims - 1] = DL_NONE;
     return spec;
 }
 
@@ -37,8 +45,7 @@ static bool declared_input(const dl_layer *model, dl_spec *spec) {
     if (is_input(first))
         return dl_layer_infer(first, &(dl_inputs){0}, spec, &outputs) == DL_OK;
     if (common->input_shape.count > 0) {
-        bool ids = dl_layer_definition(first)->flags & DL_LAYER_TAKES_IDS;
-        *spec = spec_of_sample(&common->input_shape, ids ? DL_INT64 : first->dtype);
+        *spec = spec_of_sample(&common->input_shape, first);
         return true;
     }
     bool is_model = first->object.definition == &dl_layer_sequential.definition ||
@@ -98,6 +105,8 @@ static dl_status build(dl_layer *model, const dl_inputs *inputs) {
     if (!declared_input(model, &spec)) {
         spec = inputs->specs[0];
         spec.shape[0] = DL_NONE;
+        if (takes_text(layer_at(DL_OPTIONS(model, dl_sequential_options), 0)))
+            spec.shape[spec.dims - 1] = DL_NONE;
     }
     DL_TRY(make_graph(model, &spec));
     remember_input(model, &spec);

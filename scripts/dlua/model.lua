@@ -96,14 +96,15 @@ function Model:evaluate(arguments)
 end
 dlua.set_help(Model.evaluate, check_evaluate)
 
---- The outputs for x: a tensor, or one for each output. A tensor may stand alone: model:predict(x).
+--- The outputs for x: a tensor, or one for each output. A tensor or a list of texts may stand alone: model:predict(x).
 function Model:predict(arguments)
   if type(arguments) == "table" and training_data.is_tensor(arguments[2]) then
     dlua.raise(("predict: x is one tensor, or for several inputs a list of its own, model:predict { { a, b } }; the "
       .. "model has %d: %s"):format(math.max(#self.input_names, 1),
       table.concat(training_data.names(self.input_names, "x"), ", ")))
   end
-  local options = check_predict(type(arguments) == "userdata" and { arguments } or arguments)
+  local is_alone = type(arguments) == "userdata" or type(arguments) == "table" and type(arguments[1]) == "string"
+  local options = check_predict(is_alone and { arguments } or arguments)
   local x = training_data.list(options.x, training_data.names(self.input_names, "x"), "x", "predict")
   training_data.count("predict", { { name = "x", tensors = x } })
   return self:predict_batch(x, options.batch_size)

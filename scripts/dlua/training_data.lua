@@ -38,7 +38,15 @@ function training_data.check_names(value, names, what, where)
   end
 end
 
---- Returns a list of `count` entries from one tensor, a list, or a table by name.
+--- A list of strings as the tensor of them (dlua.strings); other values as they are.
+local function from_strings(value)
+  if type(value) == "table" and type(value[1]) == "string" then
+    return dlua.strings(value)
+  end
+  return value
+end
+
+--- Returns a list of `count` entries from one tensor, a list, or a table by name. Lists of strings become tensors.
 -- @param value     what the user gave
 -- @param names     the names of the model's inputs or outputs, in order
 -- @param what      "x" or "y", for messages
@@ -48,6 +56,7 @@ function training_data.list(value, names, what, where, optional)
   if value == nil then
     return nil
   end
+  value = from_strings(value)
   if is_tensor(value) then
     value = { value }
   elseif type(value) ~= "table" then
@@ -60,6 +69,7 @@ function training_data.list(value, names, what, where, optional)
     if list[index] == nil then
       list[index] = value[name]
     end
+    list[index] = from_strings(list[index])
     if list[index] == nil and not optional then
       dlua.raise(("%s: argument '%s' lacks an entry for '%s' (the model has %d: %s)")
         :format(where, what, name, #names, table.concat(names, ", ")))

@@ -17,6 +17,10 @@ static const struct {
     {"layer", "AveragePooling2D", "{\"pool_size\": 2}"},
     {"layer", "Embedding", "{\"input_dim\": 9, \"output_dim\": 4, \"mask_zero\": true}"},
     {"layer", "GroupNormalization", "{\"groups\": 2}"},
+    {"layer", "TextVectorization", "{\"vocabulary\": [\"a\", \"bc\"], \"output_mode\": \"tf_idf\", "
+                                   "\"idf_weights\": [0.5, 0.25]}"},
+    {"layer", "StringLookup", "{\"vocabulary\": [\"a\", \"b\"], \"output_mode\": \"count\"}"},
+    {"layer", "IntegerLookup", "{\"vocabulary\": [7, 3], \"output_mode\": \"multi_hot\"}"},
     {"layer", "Reshape", "{\"target_shape\": [-1, 2]}"},
     {"layer", "Activation", "{\"activation\": \"elu\"}"},
     {"layer", "Dropout", "{\"rate\": 0.5}"},
@@ -136,8 +140,19 @@ static int input_of(const dl_layer *layer, const int64_t **shape) {
     return takes_images ? 4 : takes_sequences ? 3 : 2;
 }
 
-/* What a layer takes: noise, or ids from 0 to 8. */
+/* Texts of a few letters and spaces. */
+static dl_tensor *text_tensor(dl_context *context, int dims, const int64_t *shape) {
+    dl_tensor *tensor = dl_empty(context, DL_UINT8, dims, shape);
+    uint64_t seed = 3;
+    for (int64_t i = 0; tensor && i < dl_tensor_numel(tensor); i++)
+        ((char *)dl_tensor_data(tensor))[i] = "ab c"[(int)((noise(&seed) + 1) * 1.999)];
+    return tensor;
+}
+
+/* What a layer takes: noise, texts, or ids from 0 to 8. */
 static dl_tensor *input_tensor(dl_context *context, const dl_layer *layer, int dims, const int64_t *shape) {
+    if (((const dl_layer_def *)layer->object.definition)->flags & DL_LAYER_TAKES_TEXT)
+        return text_tensor(context, dims, shape);
     const dl_layer_def *definition = (const dl_layer_def *)layer->object.definition;
     return definition->flags & DL_LAYER_TAKES_IDS ? dl_randint(context, DL_INT64, 0, 8, dims, shape)
                                                   : noise_tensor(context, dims, shape, 3);

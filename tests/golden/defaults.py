@@ -10,7 +10,8 @@ import keras
 from cases import FOLDER
 
 NAMES = {
-    "layers": ["InputLayer", "Dense", "Conv2D", "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D",
+    "layers": ["InputLayer", "TextVectorization", "StringLookup", "IntegerLookup",
+               "Dense", "Conv2D", "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D",
                "GlobalMaxPooling2D", "Flatten", "Reshape", "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU",
                "Softmax", "Dropout", "BatchNormalization",
                "Conv1D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose", "MaxPooling1D", "AveragePooling1D",

@@ -7,7 +7,7 @@
 local root = arg[1] or "."
 
 -- From the lowest to the highest. Within one layer any file may include any other.
-local layers = { "base", "kernels", "tensor", "autograd", "ops", "io", "data", "nn" }
+local layers = { "base", "kernels", "tensor", "autograd", "ops", "io", "data", "text", "nn" }
 
 local rank = {}
 for position, name in ipairs(layers) do

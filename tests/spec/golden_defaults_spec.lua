@@ -13,6 +13,8 @@ local NOT_TAKEN = {
   synchronized = true, renorm = true, renorm_clipping = true, renorm_momentum = true,
   -- sparse and ragged inputs, and inputs made of a tensor
   sparse = true, ragged = true, optional = true, input_tensor = true, batch_shape = true,
+  -- other encodings of texts, and other ways to spread unknown tokens
+  encoding = true, vocabulary_dtype = true, oov_method = true, salt = true,
   -- averaged weights, mixed precision and gradients added up over several steps
   use_ema = true, ema_momentum = true, ema_overwrite_frequency = true, loss_scale_factor = true,
   gradient_accumulation_steps = true,

@@ -11,5 +11,6 @@
 #include "dlua/op.h"
 #include "dlua/ops.h"
 #include "dlua/tensor.h"
+#include "dlua/text.h"
 
 #endif

@@ -23,6 +23,9 @@ extern "C" {
 
 #define DL_LAYER_TABLE(X)                                                                                              \
     X(input)                                                                                                           \
+    X(text_vectorization)                                                                                              \
+    X(string_lookup)                                                                                                   \
+    X(integer_lookup)                                                                                                  \
     X(dense)                                                                                                           \
     X(conv2d)                                                                                                          \
     X(conv1d)                                                                                                          \
@@ -199,6 +202,41 @@ typedef struct dl_input_options {
     int64_t batch_size; /* DL_NONE: free */
     int dtype;          /* a dl_dtype */
 } dl_input_options;
+
+/* What a layer that turns tokens into ids gives. */
+enum { DL_OUTPUT_INT, DL_OUTPUT_MULTI_HOT, DL_OUTPUT_COUNT, DL_OUTPUT_TF_IDF, DL_OUTPUT_ONE_HOT };
+
+typedef struct dl_text_vectorization_options {
+    dl_layer_options layer;
+    int64_t max_tokens;             /* DL_NONE: no limit; the padding counts with output_mode int */
+    int standardize;                /* DL_STANDARDIZE_LOWER_AND_STRIP ..., -1: none */
+    int split;                      /* DL_SPLIT_WHITESPACE or _CHARACTER, -1: none */
+    dl_alternative ngrams;          /* which 0: all widths up to as.integer, 1: those of as.ints; -1: none */
+    int output_mode;                /* DL_OUTPUT_INT ..., but not ONE_HOT */
+    int64_t output_sequence_length; /* DL_NONE: that of the longest text of a batch */
+    bool pad_to_max_tokens;
+    dl_value vocabulary, idf_weights; /* lists; NONE: not known yet */
+} dl_text_vectorization_options;
+
+typedef struct dl_string_lookup_options {
+    dl_layer_options layer;
+    int64_t max_tokens, num_oov_indices;
+    char *mask_token, *oov_token; /* mask_token NULL: none */
+    dl_value vocabulary, idf_weights;
+    bool invert;
+    int output_mode;
+    bool pad_to_max_tokens;
+} dl_string_lookup_options;
+
+typedef struct dl_integer_lookup_options {
+    dl_layer_options layer;
+    int64_t max_tokens, num_oov_indices;
+    int64_t mask_token, oov_token; /* mask_token DL_NONE: none */
+    dl_value vocabulary, idf_weights;
+    bool invert;
+    int output_mode;
+    bool pad_to_max_tokens;
+} dl_integer_lookup_options;
 
 typedef struct dl_dense_options {
     dl_layer_options layer;

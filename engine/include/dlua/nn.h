@@ -111,6 +111,9 @@ typedef struct dl_layer_def {
     /* Computes call->out[] from call->in[] by operations; runs inside a scope. Sets call->outputs. */
     dl_status (*call)(dl_layer *layer, dl_layer_call *call);
     void (*finalize)(dl_layer *layer); /* frees layer->state; may be NULL */
+    /* Learns what the layer keeps beside weights (a vocabulary) from data like its inputs; NULL: nothing. On failure the
+     * layer is as it was. */
+    dl_status (*adapt)(dl_layer *layer, dl_tensor *data);
     int flags;
 } dl_layer_def;
 
@@ -120,6 +123,7 @@ enum {
     DL_LAYER_KEEPS_MASK = 4, /* passes the mask of its input on */
     DL_LAYER_ANY_DTYPE = 8,  /* takes inputs of every dtype; else they must be of the layer's */
     DL_LAYER_TAKES_IDS = 16, /* its inputs are whole numbers: int64 where a model's input is made from input_shape */
+    DL_LAYER_TAKES_TEXT = 256, /* its inputs are texts (dlua/text.h), whose width is free */
     DL_LAYER_STEPWISE = 32   /* may be asked step by step: a step depends on no later one, and what it needs of those
                               * before is kept where the call has a decoding (see dl_call_kept) */
 };
@@ -187,6 +191,19 @@ DL_API dl_status dl_layer_assign_later(dl_layer_call *call, dl_layer *layer, int
 DL_API dl_tensor *dl_layer_value(const dl_layer_call *call, const dl_layer *layer, int index);
 /* Inside a call: adds a penalty (0 dimensions) to the loss of the step. */
 DL_API dl_status dl_layer_add_loss(dl_layer_call *call, dl_tensor *penalty);
+/* Whether input k (from 0) of the layer, or of the model that begins with it, is meant for texts: uint8 (N, L). */
+DL_API bool dl_layer_takes_text(const dl_layer *layer, int k);
+/* Learns the vocabulary of a TextVectorization, StringLookup or IntegerLookup from data like its inputs, in place of the
+ * one it had. DL_INVALID for other layers. */
+DL_API dl_status dl_layer_adapt(dl_layer *layer, dl_tensor *data);
+/* The vocabulary of such a layer: a list of the tokens by their ids from 1 on, the tokens for unknown ones first (left
+ * out without special_tokens). */
+DL_API dl_status dl_layer_get_vocabulary(const dl_layer *layer, bool special_tokens, dl_value *out);
+/* Sets it from a list of tokens, with or without the special ones first. idf_weights, one a token, for output_mode
+ * "tf_idf"; else NULL. */
+DL_API dl_status dl_layer_set_vocabulary(dl_layer *layer, const dl_value *vocabulary, const dl_value *idf_weights);
+/* The highest id, which is an Embedding's input_dim. */
+DL_API dl_status dl_layer_vocabulary_size(const dl_layer *layer, int64_t *size);
 /* All weights of the layer and of the layers in it, depth first, in the order of creation. The k-th; NULL past the end.
  * `text` (may be NULL) receives the path from this layer down: "conv2d_1/kernel". A layer that is in several places
  * counts once. */
