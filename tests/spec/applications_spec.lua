@@ -1,0 +1,83 @@
+--- Architectures: as many parameters as the papers, Keras or torchvision have, and trained and saved like any model.
+local dlua = require "dlua"
+local support = require "support"
+
+local applications = dlua.applications
+
+-- Where the numbers come from: keras.applications (count_params, moving statistics included); torchvision's parameters,
+-- which are the trainable ones; the residual networks for CIFAR-10 by the paper's layer sizes, as widely reported.
+local totals = {
+  MLP = 101770, LeNet5 = 61706, VGG16 = 138357544, VGG19 = 143667240, ResNet50 = 25636712, ResNet101 = 44707176,
+  ResNet152 = 60419944, MobileNetV2 = 3538984, AlexNet = 61100840,
+}
+local trainable = {
+  ResNet18 = 11689512, ResNet34 = 21797672, ResNet20 = 269722, ResNet32 = 464154, ResNet44 = 658586,
+  ResNet56 = 853018, ResNet110 = 1727962,
+}
+
+describe("an architecture has as many parameters as its source", function()
+  for name, count in pairs(totals) do
+    it(name, function()
+      assert.equal(count, applications[name] {}:count_params())
+      collectgarbage()
+    end)
+  end
+  for name, count in pairs(trainable) do
+    it(name .. ", trainable ones", function()
+      assert.equal(count, applications[name] {}:count_params(true))
+      collectgarbage()
+    end)
+  end
+end)
+
+--- One step of training, and the same predictions from a file.
+local function check_life(model, x, y, loss)
+  local folder = support.folder()
+  local path = folder .. "/model.safetensors"
+  local before = model:get_weights()[1]:clone()
+  model:compile { optimizer = dlua.optimizers.SGD { 1e-4 }, loss = loss or "sparse_categorical_crossentropy" }
+  model:train_on_batch(x, y)
+  assert.is_false(model:get_weights()[1]:eq(before):all():item())
+  local outputs = { model:predict { x } }
+  model:save(path)
+  local loaded = { dlua.load_model(path):predict { x } }
+  support.remove_folder(folder)
+  for k, output in ipairs(outputs) do
+    assert.is_true(output:eq(loaded[k]):all():item())
+  end
+end
+
+describe("an architecture trains and comes back from a file", function()
+  local function images(...)
+    return dlua.rand(2, ...), dlua.tensor { 1, 3 }
+  end
+
+  for _, row in ipairs {
+    { "MLP", { input_shape = { 6, 6, 1 }, classes = 3, units = { 8, 4 }, dropout = 0.1 } },
+    { "LeNet5", { input_shape = { 28, 28, 1 }, classes = 3 } },
+    { "ResNet20", { input_shape = { 8, 8, 3 }, classes = 3 } },
+    { "ResNet18", { input_shape = { 32, 32, 3 }, classes = 3 } },
+    { "MobileNetV2", { input_shape = { 32, 32, 3 }, classes = 3, alpha = 0.35 } },
+  } do
+    local name, options = row[1], row[2]
+    it(name, function()
+      dlua.manual_seed(1)
+      check_life(applications[name](options), images(table.unpack(options.input_shape)))
+    end)
+  end
+end)
+
+describe("an image classifier without its top", function()
+  it("gives the last channels, pooled if asked to", function()
+    local options = { include_top = false, input_shape = { 32, 32, 3 } }
+    assert.same({ dlua.none, 1, 1, 512 }, applications.VGG16(options).output_shapes[1])
+    options.pooling = "max"
+    assert.same({ dlua.none, 1280 }, applications.MobileNetV2(options).output_shapes[1])
+  end)
+
+  it("says which arguments there are", function()
+    assert.matches("unknown argument 'class'; did you mean 'classes'?",
+      support.message_of(function() applications.VGG16 { class = 3 } end), 1, true)
+    assert.matches("did you mean 'LeNet5'", support.message_of(function() return applications.Lenet end), 1, true)
+  end)
+end)
