@@ -6,6 +6,7 @@
  *        build = function(self, shape) self:add_weight {name = "gain", shape = {shape[#shape]}} end,
  *        call = function(self, x, training) return x * self.gain * self.factor end,
  *        compute_output_shape = function(self, shape) return shape end,      -- if it differs and call cannot tell
+ *        state_size = 32,     -- of a cell, which RNN runs: a number, a list of them, or a function of self
  *      }
  *
  * `training` is true in a step of training. A layer that is called on several inputs, layer {a, b}, gets them as one
@@ -321,6 +322,62 @@ static dl_status custom_infer(const dl_layer *layer, const dl_inputs *inputs, dl
     return infer_by_call(own, inputs->specs, inputs->count, out, outputs);
 }
 
+/* ---- cells of recurrent networks --------------------------------------------------------------------------------- */
+
+/* What protected_states works on. */
+typedef struct states_callback {
+    dl_layer *layer;
+    dl_cell_states *out;
+} states_callback;
+
+/* Pushes the entry of the definition, called with self if it is a function. */
+static int push_size(lua_State *L, dl_layer *layer, const char *name) {
+    if (push_function(L, layer, name)) {
+        push_self(L, layer);
+        lua_call(L, 1, 1);
+        return lua_type(L, -1);
+    }
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &functions_key);
+    lua_rawgetp(L, -1, layer->object.definition);
+    return lua_getfield(L, -1, name);
+}
+
+static int64_t check_size(lua_State *L, const dl_layer *layer, const char *name) {
+    char text[160];
+    int64_t size = 0;
+    if (!dlua_to_integer(L, lua_gettop(L), &size) || size < 1)
+        luaL_error(L, "%s: %s must be a whole number of at least 1, or a list of such, got %s",
+                   layer->object.definition->name, name, dlua_describe(L, -1, text, sizeof text));
+    return size;
+}
+
+static int protected_states(lua_State *L) {
+    states_callback *c = lua_touserdata(L, 1);
+    *c->out = (dl_cell_states){.count = 1};
+    if (push_size(L, c->layer, "state_size") == LUA_TTABLE) {
+        lua_Integer count = luaL_len(L, -1);
+        if (count < 1 || count > DL_MAX_STATES)
+            return luaL_error(L, "%s: state_size has %d sizes; a cell has 1 to %d states",
+                              c->layer->object.definition->name, (int)count, DL_MAX_STATES);
+        c->out->count = (int)count;
+        for (int k = 0; k < (int)count; k++) {
+            lua_rawgeti(L, -1, k + 1);
+            c->out->sizes[k] = check_size(L, c->layer, "state_size");
+            lua_pop(L, 1);
+        }
+    } else {
+        c->out->sizes[0] = check_size(L, c->layer, "state_size");
+    }
+    bool has_output = push_size(L, c->layer, "output_size") != LUA_TNIL;
+    c->out->output = has_output ? check_size(L, c->layer, "output_size") : c->out->sizes[0];
+    return 0;
+}
+
+static dl_status custom_states(const dl_layer *layer, dl_cell_states *out) {
+    states_callback c = {.layer = (dl_layer *)layer, .out = out};
+    return dlua_run_protected(custom_of(layer)->state, layer->object.definition->name, protected_states, &c);
+}
+
 bool dlua_is_custom(const dl_definition *definition) {
     return ((const dl_layer_def *)(const void *)definition)->call == custom_call;
 }
@@ -479,7 +536,7 @@ int dlua_assign_later(lua_State *L) {
 static void check_define_names(lua_State *L) {
     static const char *const known[] = {"name",     "fields",  "build",  "call",   "compute_output_shape",
                                         "help",     "formula", "source", "shapes", "version",
-                                        "any_dtype"};
+                                        "any_dtype", "state_size", "output_size"};
     lua_pushnil(L);
     while (lua_next(L, 1)) {
         const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
@@ -489,7 +546,7 @@ static void check_define_names(lua_State *L) {
         if (!found)
             dlua_raise(L,
                        "define: unknown entry '%s'; a layer has name, fields, build, call, compute_output_shape, "
-                       "help, formula, source, shapes, version, any_dtype",
+                       "help, formula, source, shapes, version, any_dtype; a cell of an RNN state_size, output_size",
                        name);
         lua_pop(L, 1);
     }
@@ -531,7 +588,9 @@ static void fill_definition(lua_State *L, custom *made, const dlua_fields *field
         .call = custom_call,
         .flags = lua_toboolean(L, -1) ? DL_LAYER_ANY_DTYPE : 0,
     };
-    lua_pop(L, 2);
+    if (lua_getfield(L, 2, "state_size") != LUA_TNIL)
+        made->definition.states = custom_states;
+    lua_pop(L, 3);
 }
 
 static int define_layer(lua_State *L) {

@@ -460,6 +460,11 @@ static dl_tensor *make_copy(dl_context *context, void *argument) {
     return values != NULL ? dl_clone(context, values) : NULL;
 }
 
+static int layer_reset_states(lua_State *L) {
+    dl_layer_reset_states(check_layer(L, "reset_states"));
+    return 0;
+}
+
 static int layer_get_weights(lua_State *L) {
     char path[512];
     dl_layer *layer = check_layer(L, "get_weights");
@@ -527,6 +532,8 @@ static const dlua_function layer_methods[] = {
     {"compute_output_shape", layer_compute_output_shape,
      "shape: of the input with its batch; for several inputs a list",
      "The shape of the output for inputs of this shape."},
+    {"reset_states", layer_reset_states, "",
+     "Lets stateful recurrent layers in it begin the next batch with zeros, and with a batch of any size."},
     {"get_weights", layer_get_weights, "", "Copies of all weights, in their order."},
     {"set_weights", layer_set_weights, "values: a list of tensors, as get_weights gives it",
      "Puts values into all weights, in their order."},

@@ -72,6 +72,9 @@ typedef struct dl_deferred {
     dl_anomaly *anomaly; /* NULL: nothing is watched */
 } dl_deferred;
 
+/* As dl_layer_assign_later and dl_layer_value, for a contiguous tensor that is no weight. */
+dl_status dl_assign_tensor_later(dl_layer_call *call, dl_tensor *target, dl_tensor *value);
+dl_tensor *dl_value_later(const dl_layer_call *call, dl_tensor *target);
 void dl_deferred_commit(dl_deferred *deferred);   /* allocates nothing */
 void dl_deferred_rollback(dl_deferred *deferred); /* streams go back; the rest is dropped */
 void dl_deferred_free(dl_deferred *deferred);

@@ -29,15 +29,8 @@ static dl_assign *find_assign(const dl_deferred *deferred, const dl_tensor *targ
     return NULL;
 }
 
-dl_status dl_layer_assign_later(dl_layer_call *call, dl_layer *layer, int index, dl_tensor *value) {
+dl_status dl_assign_tensor_later(dl_layer_call *call, dl_tensor *target, dl_tensor *value) {
     dl_deferred *deferred = call->deferred;
-    if (!value)
-        return dl_last_status();
-    dl_tensor *target = layer->weights[index].value;
-    if (dl_tensor_dtype(value) != dl_tensor_dtype(target) || !dl_tensor_same_shape(value, target))
-        return dl_fail(DL_SHAPE, "the new value of '%s' must be %s %s, got %s %s", layer->weights[index].name,
-                       dl_dtype_name(dl_tensor_dtype(target)), dl_tensor_text(target).at,
-                       dl_dtype_name(dl_tensor_dtype(value)), dl_tensor_text(value).at);
     dl_assign *entry = find_assign(deferred, target);
     if (!entry)
         DL_TRY(dl_grow(deferred->context, &deferred->assigns, deferred->assign_count, &deferred->assign_capacity,
@@ -53,10 +46,24 @@ dl_status dl_layer_assign_later(dl_layer_call *call, dl_layer *layer, int index,
     return DL_OK;
 }
 
-dl_tensor *dl_layer_value(const dl_layer_call *call, const dl_layer *layer, int index) {
+dl_status dl_layer_assign_later(dl_layer_call *call, dl_layer *layer, int index, dl_tensor *value) {
+    if (!value)
+        return dl_last_status();
     dl_tensor *target = layer->weights[index].value;
+    if (dl_tensor_dtype(value) != dl_tensor_dtype(target) || !dl_tensor_same_shape(value, target))
+        return dl_fail(DL_SHAPE, "the new value of '%s' must be %s %s, got %s %s", layer->weights[index].name,
+                       dl_dtype_name(dl_tensor_dtype(target)), dl_tensor_text(target).at,
+                       dl_dtype_name(dl_tensor_dtype(value)), dl_tensor_text(value).at);
+    return dl_assign_tensor_later(call, target, value);
+}
+
+dl_tensor *dl_value_later(const dl_layer_call *call, dl_tensor *target) {
     const dl_assign *entry = call->deferred ? find_assign(call->deferred, target) : NULL;
     return entry ? entry->value : target;
+}
+
+dl_tensor *dl_layer_value(const dl_layer_call *call, const dl_layer *layer, int index) {
+    return dl_value_later(call, layer->weights[index].value);
 }
 
 dl_status dl_layer_add_loss(dl_layer_call *call, dl_tensor *penalty) {

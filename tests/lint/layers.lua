@@ -16,7 +16,7 @@ end
 
 -- A public header (engine/include/dlua/NAME) stands in the layer of its name, or in the one given here.
 local layer_of_public_header = { ["dlua.h"] = "nn", ["definition.h"] = "base", ["op.h"] = "autograd",
-  ["layers.h"] = "nn", ["attention.h"] = "ops", ["transformer.h"] = "nn",
+  ["layers.h"] = "nn", ["recurrent.h"] = "nn", ["attention.h"] = "ops", ["transformer.h"] = "nn",
   ["losses.h"] = "nn", ["optimizers.h"] = "nn" }
 for _, name in ipairs(layers) do
   layer_of_public_header[name .. ".h"] = name

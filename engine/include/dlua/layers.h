@@ -12,6 +12,7 @@
 
 #include "dlua/losses.h"
 #include "dlua/nn.h"
+#include "dlua/recurrent.h"
 #include "dlua/optimizers.h"
 #include "dlua/transformer.h"
 
@@ -80,6 +81,17 @@ extern "C" {
     X(concatenate)                                                                                                     \
     X(dot)                                                                                                             \
     X(rescaling)                                                                                                       \
+    X(simple_rnn)                                                                                                      \
+    X(lstm)                                                                                                            \
+    X(gru)                                                                                                             \
+    X(simple_rnn_cell)                                                                                                 \
+    X(lstm_cell)                                                                                                       \
+    X(gru_cell)                                                                                                        \
+    X(stacked_rnn_cells)                                                                                               \
+    X(rnn)                                                                                                             \
+    X(bidirectional)                                                                                                   \
+    X(time_distributed)                                                                                                \
+    X(masking)                                                                                                         \
     X(sequential)                                                                                                      \
     X(functional)
 

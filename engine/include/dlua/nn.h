@@ -20,7 +20,8 @@
 extern "C" {
 #endif
 
-#define DL_MAX_LAYER_OUTPUTS 8
+#define DL_MAX_LAYER_OUTPUTS 16
+#define DL_MAX_STATES (DL_MAX_LAYER_OUTPUTS - 1) /* of a recurrent cell, which gives its output too */
 #define DL_MAX_CALL_OPTIONS 64
 
 typedef struct dl_layer dl_layer;
@@ -92,6 +93,13 @@ typedef struct dl_arguments {
     int training;         /* 0 or 1; -1: as the step that the call is part of */
 } dl_arguments;
 
+/* The states of a recurrent cell: (N, sizes[i]) each. */
+typedef struct dl_cell_states {
+    int count;
+    int64_t sizes[DL_MAX_STATES];
+    int64_t output; /* its output is (N, output) */
+} dl_cell_states;
+
 typedef struct dl_layer_def {
     dl_definition definition;
     int minimum_inputs, maximum_inputs; /* maximum 0: any number */
@@ -115,6 +123,9 @@ typedef struct dl_layer_def {
      * layer is as it was. */
     dl_status (*adapt)(dl_layer *layer, dl_tensor *data);
     int flags;
+    /* For cells, which RNN runs over a sequence: their inputs are the input of a step and the states, their outputs the
+     * output and the new states. NULL: no cell. */
+    dl_status (*states)(const dl_layer *layer, dl_cell_states *out);
 } dl_layer_def;
 
 enum {
@@ -124,6 +135,7 @@ enum {
     DL_LAYER_ANY_DTYPE = 8,  /* takes inputs of every dtype; else they must be of the layer's */
     DL_LAYER_TAKES_IDS = 16, /* its inputs are whole numbers: int64 where a model's input is made from input_shape */
     DL_LAYER_TAKES_TEXT = 256, /* its inputs are texts (dlua/text.h), whose width is free */
+    DL_LAYER_KEEPS_STATES = 64, /* recurrent: dl_layer_reset_states concerns it */
     DL_LAYER_STEPWISE = 32   /* may be asked step by step: a step depends on no later one, and what it needs of those
                               * before is kept where the call has a decoding (see dl_call_kept) */
 };
