@@ -193,6 +193,13 @@
  *   (nullable; centered): average = rho * average + (1 - rho) * g, increment = lr * g / sqrt(velocity - average^2 +
  *   epsilon); with momentum_buffer (nullable): buffer = momentum * buffer + increment, w -= buffer; else w -=
  *   increment.
+ * nadam: m and v as in adam; u(t) = beta_1 * (1 - 0.96^t / 2), U(t) = u(1) ... u(t); w -= lr * (u(t + 1) * m / (1 - U(t
+ *   + 1)) + (1 - u(t)) * g / (1 - U(t))) / (sqrt(v / (1 - beta_2^t)) + epsilon), t = step.
+ * adamax: m as in adam; u = max(beta_2 * u, |g|); w -= lr * m / ((1 - beta_1^step) * (u + epsilon)).
+ * adagrad: sum += g^2; w -= lr * g / sqrt(sum + epsilon).
+ * adadelta: v = rho * v + (1 - rho) * g^2; d = g * sqrt(delta + epsilon) / sqrt(v + epsilon); delta = rho * delta +
+ *   (1 - rho) * d^2; w -= lr * d.
+ * lion: w -= lr * sign(beta_1 * m + (1 - beta_1) * g); m = beta_2 * m + (1 - beta_2) * g.
  * axpy: y += alpha * x. scale: x *= alpha. */
 #define DL_OPTIMIZER_ROWS(X)                                                                                           \
     X(sgd, (dl_context * context, dl_element element, void *w, void *velocity, const void *g, const dl_update *update, \
@@ -202,6 +209,16 @@
     X(rmsprop, (dl_context * context, dl_element element, void *w, void *velocity, void *average,                      \
                 void *momentum_buffer, const void *g, const dl_update *update, double rho, double momentum,            \
                 double epsilon, int64_t n))                                                                            \
+    X(nadam, (dl_context * context, dl_element element, void *w, void *m, void *v, const void *g,                      \
+              const dl_update *update, double beta_1, double beta_2, double epsilon, int64_t step, int64_t n))         \
+    X(adamax, (dl_context * context, dl_element element, void *w, void *m, void *u, const void *g,                     \
+               const dl_update *update, double beta_1, double beta_2, double epsilon, int64_t step, int64_t n))        \
+    X(adagrad, (dl_context * context, dl_element element, void *w, void *sum, const void *g, const dl_update *update,  \
+                double epsilon, int64_t n))                                                                            \
+    X(adadelta, (dl_context * context, dl_element element, void *w, void *v, void *delta, const void *g,               \
+                 const dl_update *update, double rho, double epsilon, int64_t n))                                      \
+    X(lion, (dl_context * context, dl_element element, void *w, void *m, const void *g, const dl_update *update,       \
+             double beta_1, double beta_2, int64_t n))                                                                 \
     X(axpy, (dl_context * context, dl_element element, void *y, double alpha, const void *x, int64_t n))               \
     X(scale, (dl_context * context, dl_element element, void *x, double alpha, int64_t n))
 

@@ -34,7 +34,7 @@ const dl_family dl_loss_family = {"loss", losses, sizeof(dl_object), dl_loss_ini
 const dl_family dl_metric_family = {"metric", metrics, sizeof(dl_metric), dl_metric_init, dl_metric_finalize};
 const dl_family dl_optimizer_family = {"optimizer", optimizers, DL_OPTIMIZER_SIZE, dl_optimizer_init,
                                        dl_optimizer_finalize};
-const dl_family dl_schedule_family = {"schedule", schedules, sizeof(dl_object), NULL, NULL};
+const dl_family dl_schedule_family = {"schedule", schedules, sizeof(dl_object), dl_schedule_init, NULL};
 
 const dl_family *const dl_families[] = {
     &dl_layer_family,  &dl_activation_family, &dl_initializer_family, &dl_regularizer_family, &dl_loss_family,

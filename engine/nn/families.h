@@ -36,6 +36,7 @@ dl_status dl_loss_init(dl_object *object);
 dl_status dl_metric_init(dl_object *object);
 void dl_metric_finalize(dl_object *object);
 dl_status dl_optimizer_init(dl_object *object);
+dl_status dl_schedule_init(dl_object *object);
 void dl_optimizer_finalize(dl_object *object);
 
 #endif

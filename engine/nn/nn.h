@@ -265,6 +265,11 @@ dl_status dl_optimizer_prepare(dl_optimizer *optimizer, dl_tensor *const *variab
 /* The update itself: allocates nothing, polls nothing, cannot fail. */
 void dl_optimizer_commit(dl_optimizer *optimizer, dl_tensor *const *variables, dl_tensor *const *grads, int64_t count);
 
+/* What a learning rate may be: a number or a schedule, as the alternatives 0 and 1. */
+extern const dl_field dl_learning_rates[];
+/* The rate of either at a step, from 0. */
+double dl_rate_at(const dl_alternative *rate, int64_t iteration);
+
 /* ---- what a context keeps for layers --------------------------------------------------------------------------- */
 
 /* While a model is loaded: its weights may have `elements` numbers in all, those of the file, and are not initialized,

@@ -59,7 +59,7 @@ static double rate_at(const dl_optimizer *optimizer, int64_t iteration) {
     const dl_alternative *rate = &options_of(optimizer)->learning_rate;
     if (rate->which == 0)
         return optimizer->learning_rate;
-    return ((const dl_schedule_def *)rate->as.object->definition)->rate(rate->as.object, iteration);
+    return dl_rate_at(rate, iteration);
 }
 
 double dl_optimizer_learning_rate(const dl_optimizer *optimizer) {
@@ -94,12 +94,14 @@ static bool needs_slot(const dl_optimizer *optimizer, int slot) {
 static dl_status make_slots(dl_optimizer *optimizer, dl_slots *entry, dl_tensor *variable) {
     *entry = (dl_slots){.variable = variable};
     dl_retain(variable);
+    const dl_optimizer_def *definition = definition_of(optimizer);
     dl_status status = DL_OK;
-    for (int i = 0; status == DL_OK && i < definition_of(optimizer)->slots; i++) {
+    for (int i = 0; status == DL_OK && i < definition->slots; i++) {
         if (!needs_slot(optimizer, i))
             continue;
         entry->tensors[i] = dl_tensor_new(variable->context, variable->dtype, variable->dims, variable->shape);
-        status = entry->tensors[i] ? dl_tensor_fill(entry->tensors[i], 0) : dl_last_status();
+        double start = definition->slot_start ? definition->slot_start(optimizer->object.options, i) : 0;
+        status = entry->tensors[i] ? dl_tensor_fill(entry->tensors[i], start) : dl_last_status();
     }
     if (status != DL_OK)
         clear_entry(entry);

@@ -16,15 +16,9 @@ static dl_update kernel_update(const dl_variable_update *update) {
 
 /* ---- common options ---------------------------------------------------------------------------------------------- */
 
-/* A learning rate is a number or a schedule. */
-static const dl_field learning_rates[] = {
-    {.kind = DL_FIELD_REAL, .minimum = 0, .maximum = DL_HIGHEST},
-    {.kind = DL_FIELD_OBJECT, .family = &dl_schedule_family},
-    DL_END};
-
 #define LEARNING_RATE(type, default_)                                                                                  \
     { .name = "learning_rate", .kind = DL_FIELD_ALTERNATIVE, .offset = offsetof(type, optimizer.learning_rate),        \
-      .text = default_, .alternatives = learning_rates, .help = "a number, or a schedule" }
+      .text = default_, .alternatives = dl_learning_rates, .help = "a number, or a schedule" }
 #define OPTIONAL_REAL(type, member, default_, flags_, help_)                                                           \
     { .name = #member, .kind = DL_FIELD_REAL, .offset = offsetof(type, optimizer.member),                              \
       .flags = DL_NONE_OK | (flags_), .number = default_, .minimum = 0, .maximum = DL_HIGHEST, .help = help_ }
@@ -83,10 +77,12 @@ static void update_adam(const dl_variable_update *update) {
                       update->iteration, update->count);
 }
 
-#define ADAM_FIELDS                                                                                                    \
+#define ADAM_MEMORY                                                                                                    \
     DL_REAL(dl_adam_options, beta_1, 0.9, 0.0, 1.0, DL_OPEN_MAX, "memory of the gradients' mean"),                     \
     DL_REAL(dl_adam_options, beta_2, 0.999, 0.0, 1.0, DL_OPEN_MAX, "memory of the gradients' squares"),                \
-    DL_REAL(dl_adam_options, epsilon, 1e-7, 0.0, DL_HIGHEST, 0, "added to the root of the squares"),                   \
+    DL_REAL(dl_adam_options, epsilon, 1e-7, 0.0, DL_HIGHEST, 0, "added to the root of the squares")
+#define ADAM_FIELDS                                                                                                    \
+    ADAM_MEMORY,                                                                                                       \
     DL_BOOL(dl_adam_options, amsgrad, false, 0, "divide by the largest squares so far (Reddi et al. 2018)")
 
 static const dl_field adam_fields[] = {
@@ -110,6 +106,120 @@ const dl_optimizer_def dl_optimizer_adamw = {
                    .source = "Loshchilov and Hutter 2017", .fields = adamw_fields,
                    .options_size = sizeof(dl_adam_options)},
     .slots = 3, .slot_names = adam_slots, .needs_slot = adam_needs, .update = update_adam};
+
+/* ---- Nadam and Adamax -------------------------------------------------------------------------------------------- */
+
+static const char *const nadam_slots[] = {"momentum", "velocity"};
+static const char *const adamax_slots[] = {"momentum", "norm"};
+
+static void update_nadam(const dl_variable_update *update) {
+    const dl_adam_options *options = update->options;
+    dl_update common = kernel_update(update);
+    dl_kernel()->nadam(update->context, element_of(update), update->value, update->slots[0], update->slots[1],
+                       update->grad, &common, options->beta_1, options->beta_2, options->epsilon, update->iteration,
+                       update->count);
+}
+
+static void update_adamax(const dl_variable_update *update) {
+    const dl_adam_options *options = update->options;
+    dl_update common = kernel_update(update);
+    dl_kernel()->adamax(update->context, element_of(update), update->value, update->slots[0], update->slots[1],
+                        update->grad, &common, options->beta_1, options->beta_2, options->epsilon, update->iteration,
+                        update->count);
+}
+
+static const dl_field nadam_fields[] = {
+    LEARNING_RATE(dl_adam_options, "0.001"), ADAM_MEMORY, WEIGHT_DECAY(dl_adam_options, NAN),
+    CLIPPING_AND_NAME(dl_adam_options), DL_END};
+
+const dl_optimizer_def dl_optimizer_nadam = {
+    .definition = {.name = "Nadam", .aliases = "nadam", .version = 1,
+                   .help = "Adam that looks ahead along its momentum.",
+                   .formula = "w -= rate * (u m' + (1 - u) g') / (sqrt(v') + epsilon)", .source = "Dozat 2015",
+                   .fields = nadam_fields, .options_size = sizeof(dl_adam_options)},
+    .slots = 2, .slot_names = nadam_slots, .update = update_nadam};
+
+const dl_optimizer_def dl_optimizer_adamax = {
+    .definition = {.name = "Adamax", .aliases = "adamax", .version = 1,
+                   .help = "Adam with the largest gradients of late in place of their squares.",
+                   .formula = "u = max(beta_2 u, |g|); w -= rate * m' / (u + epsilon)",
+                   .source = "Kingma and Ba 2014, section 7", .fields = nadam_fields,
+                   .options_size = sizeof(dl_adam_options)},
+    .slots = 2, .slot_names = adamax_slots, .update = update_adamax};
+
+/* ---- Adagrad and Adadelta ---------------------------------------------------------------------------------------- */
+
+static const char *const adagrad_slots[] = {"accumulator"};
+static const char *const adadelta_slots[] = {"accumulated_grad", "accumulated_delta_var"};
+
+static double adagrad_start(const void *options, int slot) {
+    (void)slot;
+    return ((const dl_adagrad_options *)options)->initial_accumulator_value;
+}
+
+static void update_adagrad(const dl_variable_update *update) {
+    const dl_adagrad_options *options = update->options;
+    dl_update common = kernel_update(update);
+    dl_kernel()->adagrad(update->context, element_of(update), update->value, update->slots[0], update->grad, &common,
+                         options->epsilon, update->count);
+}
+
+static void update_adadelta(const dl_variable_update *update) {
+    const dl_adadelta_options *options = update->options;
+    dl_update common = kernel_update(update);
+    dl_kernel()->adadelta(update->context, element_of(update), update->value, update->slots[0], update->slots[1],
+                          update->grad, &common, options->rho, options->epsilon, update->count);
+}
+
+static const dl_field adagrad_fields[] = {
+    LEARNING_RATE(dl_adagrad_options, "0.001"),
+    DL_REAL(dl_adagrad_options, initial_accumulator_value, 0.1, 0.0, DL_HIGHEST, 0, "the sum of squares at first"),
+    DL_REAL(dl_adagrad_options, epsilon, 1e-7, 0.0, DL_HIGHEST, 0, "added to the sum of squares"),
+    WEIGHT_DECAY(dl_adagrad_options, NAN), CLIPPING_AND_NAME(dl_adagrad_options), DL_END};
+
+const dl_optimizer_def dl_optimizer_adagrad = {
+    .definition = {.name = "Adagrad", .aliases = "adagrad", .version = 1,
+                   .help = "Steps scaled by the root of the sum of all squares so far.",
+                   .formula = "s += g^2; w -= rate * g / sqrt(s + epsilon)", .source = "Duchi et al. 2011",
+                   .fields = adagrad_fields, .options_size = sizeof(dl_adagrad_options)},
+    .slots = 1, .slot_names = adagrad_slots, .slot_start = adagrad_start, .update = update_adagrad};
+
+static const dl_field adadelta_fields[] = {
+    LEARNING_RATE(dl_adadelta_options, "0.001"),
+    DL_REAL(dl_adadelta_options, rho, 0.95, 0.0, 1.0, 0, "memory of the squares"),
+    DL_REAL(dl_adadelta_options, epsilon, 1e-7, 0.0, DL_HIGHEST, 0, "added to the squares"),
+    WEIGHT_DECAY(dl_adadelta_options, NAN), CLIPPING_AND_NAME(dl_adadelta_options), DL_END};
+
+const dl_optimizer_def dl_optimizer_adadelta = {
+    .definition = {.name = "Adadelta", .aliases = "adadelta", .version = 1,
+                   .help = "Steps in the size of the last ones, scaled by a running mean of squares.",
+                   .formula = "d = g * sqrt(D + epsilon) / sqrt(v + epsilon); w -= rate * d", .source = "Zeiler 2012",
+                   .fields = adadelta_fields, .options_size = sizeof(dl_adadelta_options)},
+    .slots = 2, .slot_names = adadelta_slots, .update = update_adadelta};
+
+/* ---- Lion -------------------------------------------------------------------------------------------------------- */
+
+static const char *const lion_slots[] = {"momentum"};
+
+static void update_lion(const dl_variable_update *update) {
+    const dl_lion_options *options = update->options;
+    dl_update common = kernel_update(update);
+    dl_kernel()->lion(update->context, element_of(update), update->value, update->slots[0], update->grad, &common,
+                      options->beta_1, options->beta_2, update->count);
+}
+
+static const dl_field lion_fields[] = {
+    LEARNING_RATE(dl_lion_options, "0.001"),
+    DL_REAL(dl_lion_options, beta_1, 0.9, 0.0, 1.0, DL_OPEN_MIN, "share of the momentum in a step's direction"),
+    DL_REAL(dl_lion_options, beta_2, 0.99, 0.0, 1.0, 0, "memory of the gradients' mean"),
+    WEIGHT_DECAY(dl_lion_options, NAN), CLIPPING_AND_NAME(dl_lion_options), DL_END};
+
+const dl_optimizer_def dl_optimizer_lion = {
+    .definition = {.name = "Lion", .aliases = "lion", .version = 1,
+                   .help = "Steps of one size for all weights, in the direction of a momentum's sign.",
+                   .formula = "w -= rate * sign(beta_1 m + (1 - beta_1) g); m = beta_2 m + (1 - beta_2) g",
+                   .source = "Chen et al. 2023", .fields = lion_fields, .options_size = sizeof(dl_lion_options)},
+    .slots = 1, .slot_names = lion_slots, .update = update_lion};
 
 /* ---- RMSprop ----------------------------------------------------------------------------------------------------- */
 

@@ -58,6 +58,14 @@ static const struct {
     {"activation", "threshold", "{\"threshold\": 0.1, \"default_value\": 0.2}"},
     {"schedule", "ExponentialDecay",
      "{\"initial_learning_rate\": 0.1, \"decay_steps\": 10, \"decay_rate\": 0.5}"},
+    {"schedule", "InverseTimeDecay", "{\"initial_learning_rate\": 0.1, \"decay_steps\": 10, \"decay_rate\": 0.5}"},
+    {"schedule", "PolynomialDecay", "{\"initial_learning_rate\": 0.1, \"decay_steps\": 10}"},
+    {"schedule", "PiecewiseConstantDecay", "{\"boundaries\": [10, 20], \"values\": [1.0, 0.5, 0.25]}"},
+    {"schedule", "CosineDecay", "{\"initial_learning_rate\": 0.1, \"decay_steps\": 10}"},
+    {"schedule", "CosineDecayRestarts", "{\"initial_learning_rate\": 0.1, \"first_decay_steps\": 10}"},
+    {"schedule", "WarmUp",
+     "{\"schedule\": {\"class_name\": \"CosineDecay\", \"config\": {\"initial_learning_rate\": 0.1, "
+     "\"decay_steps\": 10}}, \"warmup_steps\": 5}"},
 };
 
 static const char *sample_config(const dl_family *family, const char *name) {

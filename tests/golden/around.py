@@ -6,6 +6,7 @@ import keras64
 import numpy as np
 import torch
 
+import optimizers
 from cases import Cases, distinct, leaf, normal, to_numpy, uniform
 from images import avg_pool2d
 from layers import set_weights
@@ -198,7 +199,50 @@ def resizing(cases):
     layer("SpatialDropout2D", "inference", (2, 3, 4, 2), {"rate": 0.5})
 
 
-GROUPS = [merging, convolution, pooling, resizing]
+SCHEDULES = {
+    "ExponentialDecay": [{"initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5},
+                         {"initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5, "staircase": True}],
+    "InverseTimeDecay": [{"initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5},
+                         {"initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5, "staircase": True}],
+    "PolynomialDecay": [{"initial_learning_rate": 0.1, "decay_steps": 10},
+                        {"initial_learning_rate": 0.1, "decay_steps": 10, "end_learning_rate": 0.01, "power": 2.0},
+                        {"initial_learning_rate": 0.1, "decay_steps": 10, "cycle": True}],
+    "PiecewiseConstantDecay": [{"boundaries": [10, 20], "values": [0.1, 0.05, 0.001]},
+                               {"boundaries": [15], "values": [1.0, 0.5]}],
+    "CosineDecay": [{"initial_learning_rate": 0.1, "decay_steps": 20},
+                    {"initial_learning_rate": 0.1, "decay_steps": 20, "alpha": 0.1},
+                    {"initial_learning_rate": 0.0, "decay_steps": 20, "warmup_target": 0.2, "warmup_steps": 7}],
+    "CosineDecayRestarts": [{"initial_learning_rate": 0.1, "first_decay_steps": 10},
+                            {"initial_learning_rate": 0.1, "first_decay_steps": 7, "t_mul": 1.0, "m_mul": 0.5},
+                            {"initial_learning_rate": 0.1, "first_decay_steps": 8, "t_mul": 1.5, "alpha": 0.2}],
+}
+
+
+def schedules(cases):
+    for name, choices in SCHEDULES.items():
+        for number, options in enumerate(choices, 1):
+            schedule = getattr(keras.optimizers.schedules, name)(**options)
+            rates = [float(schedule(step)) for step in range(46)]
+            id = f"schedule/{name}/{number}"
+            cases.add(id, "schedule", name, options, ["float64"], outputs=[cases.store(f"{id}/rates", np.array(rates))])
+
+
+OPTIMIZERS = {
+    "Nadam": [{}, {"learning_rate": 0.05}, {"learning_rate": 0.05, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 0.001}],
+    "Adamax": [{}, {"learning_rate": 0.05}, {"learning_rate": 0.05, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 0.001}],
+    "Adagrad": [{}, {"learning_rate": 0.05, "initial_accumulator_value": 0.5, "epsilon": 0.01}],
+    "Adadelta": [{}, {"learning_rate": 1.0, "rho": 0.8, "epsilon": 0.01}],
+    "Lion": [{}, {"learning_rate": 0.05, "beta_1": 0.8, "beta_2": 0.95}],
+}
+
+
+def optimizer_steps(cases):
+    for name, own in OPTIMIZERS.items():
+        for options in own + [{"learning_rate": 0.05, **shared} for shared in optimizers.SHARED]:
+            optimizers.add(cases, name, options)
+
+
+GROUPS = [merging, convolution, pooling, resizing, schedules, optimizer_steps]
 
 
 def make():

@@ -4,6 +4,7 @@ the live signatures. A test compares dlua's definitions with it."""
 import inspect
 import json
 import math
+import operator
 
 import keras
 
@@ -24,7 +25,9 @@ NAMES = {
     "metrics": ["Accuracy", "BinaryAccuracy", "CategoricalAccuracy", "SparseCategoricalAccuracy",
                 "TopKCategoricalAccuracy", "SparseTopKCategoricalAccuracy", "Mean", "MeanSquaredError",
                 "MeanAbsoluteError", "BinaryCrossentropy", "CategoricalCrossentropy", "SparseCategoricalCrossentropy"],
-    "optimizers": ["SGD", "Adam", "AdamW", "RMSprop"],
+    "optimizers": ["SGD", "Adam", "AdamW", "RMSprop", "Nadam", "Adamax", "Adagrad", "Adadelta", "Lion"],
+    "optimizers.schedules": ["ExponentialDecay", "InverseTimeDecay", "PolynomialDecay", "PiecewiseConstantDecay",
+                             "CosineDecay", "CosineDecayRestarts"],
     "initializers": ["Zeros", "Ones", "Constant", "RandomNormal", "RandomUniform", "TruncatedNormal", "GlorotUniform",
                      "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform", "LecunNormal", "VarianceScaling",
                      "Orthogonal", "Identity"],
@@ -63,7 +66,7 @@ def arguments(thing):
 
 
 def make():
-    table = {group: {name: arguments(getattr(getattr(keras, group), name)) for name in names}
+    table = {group: {name: arguments(getattr(operator.attrgetter(group)(keras), name)) for name in names}
              for group, names in NAMES.items()}
     path = FOLDER / "defaults.json"
     groups = []

@@ -32,7 +32,9 @@ local DIFFERENT = {
   SpatialDropout1D = { dtype = true }, SpatialDropout2D = { dtype = true },
 }
 
-local FAMILIES = { "layers", "losses", "metrics", "optimizers", "initializers", "regularizers", "activations" }
+local FAMILIES = {
+  "layers", "losses", "metrics", "optimizers", "optimizers.schedules", "initializers", "regularizers", "activations",
+}
 
 local function read_defaults()
   local file <close> = assert(io.open "tests/golden/defaults.json")
@@ -79,7 +81,8 @@ local function is_not_taken(family, argument)
 end
 
 local function check(family, name, arguments)
-  local fields, places = index(dlua.describe(dlua[family][name]))
+  local group = family == "optimizers.schedules" and dlua.optimizers.schedules or dlua[family]
+  local fields, places = index(dlua.describe(group[name]))
   local different = DIFFERENT[name] or {}
   local last = 0
   for _, argument in ipairs(arguments) do

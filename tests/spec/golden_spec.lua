@@ -145,7 +145,7 @@ describe("the metric", function()
 end)
 
 describe("the optimizer", function()
-  cases_of(golden.load "optimizers", "optimizer", function(file, case, dtype)
+  local function run(file, case, dtype)
     local variables, gradients = {}, {}
     for k, name in ipairs(case.weights) do
       variables[k] = file:input(name, dtype):requires_grad_()
@@ -161,6 +161,20 @@ describe("the optimizer", function()
         file:check(case, string.format("variable %d after step %d", k, step), variables[k], name, dtype)
       end
     end
+  end
+
+  cases_of(golden.load "optimizers", "optimizer", run)
+  cases_of(golden.load "around", "optimizer", run)
+end)
+
+describe("the schedule", function()
+  cases_of(golden.load "around", "schedule", function(file, case, dtype)
+    local schedule = dlua.optimizers.schedules[case.def](golden.options(case))
+    local rates = {}
+    for step = 1, file.tensors[case.outputs[1]]:size(1) do
+      rates[step] = schedule(step - 1)
+    end
+    file:check(case, "the rates", dlua.tensor(rates, { dtype = dtype }), case.outputs[1], dtype)
   end)
 end)
 

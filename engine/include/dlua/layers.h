@@ -177,9 +177,21 @@ extern "C" {
     X(sgd)                                                                                                             \
     X(adam)                                                                                                            \
     X(adamw)                                                                                                           \
+    X(nadam)                                                                                                           \
+    X(adamax)                                                                                                          \
+    X(adagrad)                                                                                                         \
+    X(adadelta)                                                                                                        \
+    X(lion)                                                                                                            \
     X(rmsprop)
 
-#define DL_SCHEDULE_TABLE(X) X(exponential_decay)
+#define DL_SCHEDULE_TABLE(X)                                                                                           \
+    X(exponential_decay)                                                                                               \
+    X(inverse_time_decay)                                                                                              \
+    X(polynomial_decay)                                                                                                \
+    X(piecewise_constant_decay)                                                                                        \
+    X(cosine_decay)                                                                                                    \
+    X(cosine_decay_restarts)                                                                                           \
+    X(warm_up)
 
 #define X(name) DL_API extern const dl_layer_def dl_layer_##name;
 DL_LAYER_TABLE(X)

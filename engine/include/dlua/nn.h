@@ -303,6 +303,7 @@ DL_API void dl_metric_reset(dl_metric *metric);
 typedef struct dl_schedule_def {
     dl_definition definition;
     double (*rate)(const dl_object *schedule, int64_t iteration); /* from 0 */
+    dl_status (*init)(const dl_object *schedule); /* checks the options against each other; may be NULL */
 } dl_schedule_def;
 
 /* The options that every optimizer has, at the beginning of its options struct. */
@@ -335,6 +336,7 @@ typedef struct dl_optimizer_def {
     const char *const *slot_names;
     /* False if these options do without the slot. NULL: all are needed. */
     bool (*needs_slot)(const void *options, int slot);
+    double (*slot_start)(const void *options, int slot); /* what a new slot is filled with; NULL: 0 */
     /* Updates value and slots in one sweep; allocates nothing, polls nothing, cannot fail. */
     void (*update)(const dl_variable_update *update);
 } dl_optimizer_def;

@@ -16,6 +16,7 @@ typedef struct update_call {
     const void *g;
     double momentum, rho, beta_1, beta_2, epsilon;
     double alpha; /* Adam's corrected learning rate; the factor of axpy and scale */
+    double gradient_part, square_part; /* Nadam's factors of g and of v */
     bool nesterov;
     int64_t n;
 } update_call;
@@ -80,6 +81,69 @@ dl_status DL_KERNEL(rmsprop)(dl_context *context, dl_element element, void *w, v
                         .epsilon = epsilon,
                         .n = n};
     return run_update(context, element, &call, 0.4, rmsprop_tile_f32, rmsprop_tile_f64);
+}
+
+/* Nadam's factors of m, g and v. The product of all u is nothing beside 1 long before the loop would be slow. */
+static void nadam_factors(update_call *call, int64_t step) {
+    double product = 1, decay = 1, u = 0;
+    for (int64_t t = 1; t <= step && product > 1e-20; t++) {
+        decay *= 0.96;
+        product *= call->beta_1 * (1 - 0.5 * decay);
+    }
+    u = call->beta_1 * (1 - 0.5 * pow(0.96, (double)step));
+    double next = call->beta_1 * (1 - 0.5 * pow(0.96, (double)(step + 1)));
+    call->alpha = call->update.learning_rate * next / (1 - product * next);
+    call->gradient_part = call->update.learning_rate * (1 - u) / (1 - product);
+    call->square_part = 1 / (1 - pow(call->beta_2, (double)step));
+}
+
+dl_status DL_KERNEL(nadam)(dl_context *context, dl_element element, void *w, void *m, void *v, const void *g,
+                           const dl_update *update, double beta_1, double beta_2, double epsilon, int64_t step,
+                           int64_t n) {
+    update_call call = {.update = *update,
+                        .w = w,
+                        .state = {m, v},
+                        .g = g,
+                        .beta_1 = beta_1,
+                        .beta_2 = beta_2,
+                        .epsilon = epsilon,
+                        .n = n};
+    nadam_factors(&call, step);
+    return run_update(context, element, &call, 0.35, nadam_tile_f32, nadam_tile_f64);
+}
+
+dl_status DL_KERNEL(adamax)(dl_context *context, dl_element element, void *w, void *m, void *u, const void *g,
+                            const dl_update *update, double beta_1, double beta_2, double epsilon, int64_t step,
+                            int64_t n) {
+    update_call call = {.update = *update,
+                        .w = w,
+                        .state = {m, u},
+                        .g = g,
+                        .beta_1 = beta_1,
+                        .beta_2 = beta_2,
+                        .epsilon = epsilon,
+                        .alpha = update->learning_rate / (1 - pow(beta_1, (double)step)),
+                        .n = n};
+    return run_update(context, element, &call, 0.35, adamax_tile_f32, adamax_tile_f64);
+}
+
+dl_status DL_KERNEL(adagrad)(dl_context *context, dl_element element, void *w, void *sum, const void *g,
+                             const dl_update *update, double epsilon, int64_t n) {
+    update_call call = {.update = *update, .w = w, .state = {sum}, .g = g, .epsilon = epsilon, .n = n};
+    return run_update(context, element, &call, 0.3, adagrad_tile_f32, adagrad_tile_f64);
+}
+
+dl_status DL_KERNEL(adadelta)(dl_context *context, dl_element element, void *w, void *v, void *delta, const void *g,
+                              const dl_update *update, double rho, double epsilon, int64_t n) {
+    update_call call = {
+        .update = *update, .w = w, .state = {v, delta}, .g = g, .rho = rho, .epsilon = epsilon, .n = n};
+    return run_update(context, element, &call, 0.4, adadelta_tile_f32, adadelta_tile_f64);
+}
+
+dl_status DL_KERNEL(lion)(dl_context *context, dl_element element, void *w, void *m, const void *g,
+                          const dl_update *update, double beta_1, double beta_2, int64_t n) {
+    update_call call = {.update = *update, .w = w, .state = {m}, .g = g, .beta_1 = beta_1, .beta_2 = beta_2, .n = n};
+    return run_update(context, element, &call, 0.25, lion_tile_f32, lion_tile_f64);
 }
 
 dl_status DL_KERNEL(axpy)(dl_context *context, dl_element element, void *y, double alpha, const void *x, int64_t n) {

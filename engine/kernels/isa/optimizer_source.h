@@ -112,6 +112,78 @@ static void LOOP(rmsprop_tile)(void *argument, int64_t tile, int worker) {
     }
 }
 
+static void LOOP(nadam_tile)(void *argument, int64_t tile, int worker) {
+    BEGIN;
+    R *mean = (R *)call->state[0] + first;
+    R *square = (R *)call->state[1] + first;
+    const R of_mean = (R)call->alpha, of_gradient = (R)call->gradient_part;
+    const R of_square = (R)call->square_part, epsilon = (R)call->epsilon;
+    const R toward_1 = (R)(1 - call->beta_1), toward_2 = (R)(1 - call->beta_2);
+    _Pragma("omp simd") for (int64_t i = 0; i < n; i++) {
+        R g = LOOP(prepared)(gradient[i], gradient_scale, clip);
+        R m = mean[i] + (g - mean[i]) * toward_1;
+        R v = square[i] + (g * g - square[i]) * toward_2;
+        mean[i] = m;
+        square[i] = v;
+        w[i] = w[i] * kept - (of_mean * m + of_gradient * g) / (m_sqrt(v * of_square) + epsilon);
+    }
+}
+
+static void LOOP(adamax_tile)(void *argument, int64_t tile, int worker) {
+    BEGIN;
+    R *mean = (R *)call->state[0] + first;
+    R *norm = (R *)call->state[1] + first;
+    const R alpha = (R)call->alpha, epsilon = (R)call->epsilon;
+    const R toward_1 = (R)(1 - call->beta_1), beta_2 = (R)call->beta_2;
+    _Pragma("omp simd") for (int64_t i = 0; i < n; i++) {
+        R g = LOOP(prepared)(gradient[i], gradient_scale, clip);
+        R m = mean[i] + (g - mean[i]) * toward_1;
+        R u = m_max(beta_2 * norm[i], g < 0 ? -g : g);
+        mean[i] = m;
+        norm[i] = u;
+        w[i] = w[i] * kept - alpha * m / (u + epsilon);
+    }
+}
+
+static void LOOP(adagrad_tile)(void *argument, int64_t tile, int worker) {
+    BEGIN;
+    R *sum = (R *)call->state[0] + first;
+    const R epsilon = (R)call->epsilon;
+    _Pragma("omp simd") for (int64_t i = 0; i < n; i++) {
+        R g = LOOP(prepared)(gradient[i], gradient_scale, clip);
+        sum[i] += g * g;
+        w[i] = w[i] * kept - learning_rate * g / m_sqrt(sum[i] + epsilon);
+    }
+}
+
+static void LOOP(adadelta_tile)(void *argument, int64_t tile, int worker) {
+    BEGIN;
+    R *square = (R *)call->state[0] + first;
+    R *delta = (R *)call->state[1] + first;
+    const R rho = (R)call->rho, rest = (R)(1 - call->rho), epsilon = (R)call->epsilon;
+    _Pragma("omp simd") for (int64_t i = 0; i < n; i++) {
+        R g = LOOP(prepared)(gradient[i], gradient_scale, clip);
+        square[i] = rho * square[i] + rest * g * g;
+        R step = g * m_sqrt(delta[i] + epsilon) / m_sqrt(square[i] + epsilon);
+        delta[i] = rho * delta[i] + rest * step * step;
+        w[i] = w[i] * kept - learning_rate * step;
+    }
+}
+
+static void LOOP(lion_tile)(void *argument, int64_t tile, int worker) {
+    BEGIN;
+    R *mean = (R *)call->state[0] + first;
+    const R beta_1 = (R)call->beta_1, rest_1 = (R)(1 - call->beta_1);
+    const R beta_2 = (R)call->beta_2, rest_2 = (R)(1 - call->beta_2);
+    _Pragma("omp simd") for (int64_t i = 0; i < n; i++) {
+        R g = LOOP(prepared)(gradient[i], gradient_scale, clip);
+        R direction = beta_1 * mean[i] + rest_1 * g;
+        R sign = direction > 0 ? (R)1 : direction < 0 ? (R)-1 : direction; /* a NaN stays */
+        mean[i] = beta_2 * mean[i] + rest_2 * g;
+        w[i] = w[i] * kept - learning_rate * sign;
+    }
+}
+
 static void LOOP(axpy_tile)(void *argument, int64_t tile, int worker) {
     (void)worker;
     const update_call *call = argument;
