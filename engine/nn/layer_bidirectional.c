@@ -31,6 +31,19 @@ static dl_status get_flag(const dl_layer *layer, const char *name, bool *out) {
     return DL_OK;
 }
 
+static dl_status set_flag(dl_layer *layer, const char *name, bool flag) {
+    dl_value value = dl_value_bool(flag);
+    return dl_options_set(layer->object.context, layer->object.definition, layer->object.options, name, &value);
+}
+
+/* Masked steps give zeros where all steps are given, as in Keras: in the other direction "the output before" would be
+ * one of the steps after. */
+static dl_status zero_masked(dl_layer *layer) {
+    bool sequences;
+    DL_TRY(get_flag(layer, "return_sequences", &sequences));
+    return set_flag(layer, "zero_output_for_mask", sequences);
+}
+
 /* Adds a copy of `from` as a child, which goes the other way if `turned`. */
 static dl_status add_copy(dl_layer *layer, dl_object *from, const char *prefix, bool turned) {
     dl_context *context = layer->object.context;
@@ -42,10 +55,10 @@ static dl_status add_copy(dl_layer *layer, dl_object *from, const char *prefix, 
     dl_status status = dl_object_from_value(context, &dl_layer_family, &config, &copy);
     dl_value_clear(&config);
     DL_TRY(status);
-    if (turned) {
-        dl_value flag = dl_value_bool(!backwards);
-        status = dl_options_set(context, copy->definition, copy->options, "go_backwards", &flag);
-    }
+    if (turned)
+        status = set_flag((dl_layer *)copy, "go_backwards", !backwards);
+    if (status == DL_OK)
+        status = zero_masked((dl_layer *)copy);
     if (status == DL_OK)
         status = set_name((dl_layer *)copy, prefix, ((dl_layer *)from)->name);
     if (status == DL_OK)
@@ -224,8 +237,8 @@ static const dl_field fields[] = {
 const dl_layer_def dl_layer_bidirectional = {
     .definition = {.name = "Bidirectional", .version = 1,
                    .help = "A recurrent layer over a sequence in both directions. The backward outputs are put into the "
-                           "order of the sequence. initial_state has the states of the forward layer, then those of "
-                           "the backward one.",
+                           "order of the sequence; with return_sequences masked steps give zeros. initial_state has "
+                           "the states of the forward layer, then those of the backward one.",
                    .source = "Schuster and Paliwal 1997",
                    .shapes = "as the layer's, with the last size doubled by concat; states of both",
                    .fields = fields, .options_size = sizeof(TYPE)},

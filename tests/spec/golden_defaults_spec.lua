@@ -6,7 +6,7 @@ local dlua = require "dlua"
 local NOT_TAKEN = {
   -- constraints, adapters and quantization of weights
   kernel_constraint = true, bias_constraint = true, alpha_constraint = true, beta_constraint = true,
-  gamma_constraint = true,
+  gamma_constraint = true, recurrent_constraint = true,
   depthwise_constraint = true, pointwise_constraint = true,
   lora_rank = true, lora_alpha = true, quantization_config = true,
   -- batch normalization over several machines, and renormalization
@@ -15,6 +15,8 @@ local NOT_TAKEN = {
   sparse = true, ragged = true, optional = true, input_tensor = true, batch_shape = true,
   -- other encodings of texts, and other ways to spread unknown tokens
   encoding = true, vocabulary_dtype = true, oov_method = true, salt = true,
+  -- a library for graphics cards, and first weights of a pair of layers
+  use_cudnn = true, weights = true,
   -- averaged weights, mixed precision and gradients added up over several steps
   use_ema = true, ema_momentum = true, ema_overwrite_frequency = true, loss_scale_factor = true,
   gradient_accumulation_steps = true,
