@@ -31,7 +31,7 @@ struct dl_decoding {
 
 static dl_status check_layer(void *argument, dl_layer *layer, const char *path) {
     (void)argument;
-    if (dl_layer_definition(layer)->flags & DL_LAYER_STEPWISE)
+    if ((dl_layer_definition(layer)->flags & DL_LAYER_STEPWISE) || dl_layer_definition(layer)->states) /* or a cell */
         return DL_OK;
     return dl_fail(DL_UNSUPPORTED, "%s%s mixes the steps of a sequence, so the model cannot be asked step by step",
                    path, *path ? "" : layer->name);

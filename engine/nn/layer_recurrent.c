@@ -370,7 +370,8 @@ static const dl_field gru_cell_fields[] = {UNITS_FIELDS, GATE_FIELD, WEIGHT_FIEL
                        .shapes = LAYER_SHAPES, .fields = fields_, .options_size = sizeof(TYPE)},                       \
         .minimum_inputs = 1, .minimum_dims = 3, .maximum_dims = 3, .input_names = dl_sequence_inputs,                  \
         .init = init_layer, .build = build, .infer = infer_layer, .call = call_layer,                                  \
-        .finalize = dl_kept_states_finalize, .flags = DL_LAYER_RANDOM | DL_LAYER_KEEPS_STATES                          \
+        .finalize = dl_kept_states_finalize,                                                                           \
+        .flags = DL_LAYER_RANDOM | DL_LAYER_KEEPS_STATES | DL_LAYER_STEPWISE                                           \
     }
 #define CELL_OF(name_, help_, formula_, source_, fields_)                                                              \
     {                                                                                                                  \

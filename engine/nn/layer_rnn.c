@@ -235,4 +235,4 @@ const dl_layer_def dl_layer_rnn = {
                    .fields = rnn_fields, .options_size = sizeof(TYPE)},
     .minimum_inputs = 1, .minimum_dims = 3, .maximum_dims = 3, .input_names = dl_sequence_inputs,
     .init = init_rnn, .build = build_rnn, .infer = infer_rnn, .call = call_rnn, .finalize = dl_kept_states_finalize,
-    .flags = DL_LAYER_KEEPS_STATES};
+    .flags = DL_LAYER_KEEPS_STATES | DL_LAYER_STEPWISE};

@@ -64,7 +64,8 @@ const dl_layer_def dl_layer_time_distributed = {
                    .shapes = "(N, T, ...) -> (N, T, what the layer makes of (N, ...))",
                    .fields = time_distributed_fields, .options_size = sizeof(dl_time_distributed_options)},
     .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 3,
-    .init = init, .build = build, .infer = infer, .call = call_time_distributed, .flags = DL_LAYER_KEEPS_MASK};
+    .init = init, .build = build, .infer = infer, .call = call_time_distributed,
+    .flags = DL_LAYER_KEEPS_MASK | DL_LAYER_STEPWISE};
 
 /* ---- Masking ------------------------------------------------------------------------------------------------------- */
 
@@ -89,4 +90,5 @@ const dl_layer_def dl_layer_masking = {
                            "leave them out; sets them to zero.",
                    .formula = "mask = any(x != mask_value); y = x mask", .shapes = "(N, T, F) -> the same",
                    .fields = masking_fields, .options_size = sizeof(dl_masking_options)},
-    .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 3, .call = call_masking};
+    .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 3, .call = call_masking,
+    .flags = DL_LAYER_STEPWISE};

@@ -118,6 +118,17 @@ dl_status dl_sequence_infer(const dl_layer *layer, const dl_inputs *inputs, cons
     return DL_OK;
 }
 
+/* Asked step by step, the layer goes on from the states after the step before. */
+static dl_status continue_decoding(const dl_layer *layer, const dl_layer_call *call, dl_sequence *sequence) {
+    if (sequence->mode.go_backwards || !sequence->mode.return_sequences)
+        return dl_fail(DL_UNSUPPORTED, "%s can be asked step by step with return_sequences = true and without "
+                       "go_backwards only", dl_layer_class(layer));
+    for (int i = 0; i < sequence->sizes.count; i++)
+        if (dl_call_kept(call, i))
+            sequence->states[i] = dl_call_kept(call, i);
+    return DL_OK;
+}
+
 dl_status dl_sequence_begin(dl_layer *layer, dl_layer_call *call, const dl_cell_states *sizes,
                             const dl_sequence_mode *mode, dl_sequence *out) {
     *out = (dl_sequence){.mode = *mode, .sizes = *sizes, .x = dl_call_input(layer, call, DL_SEQUENCES)};
@@ -131,6 +142,8 @@ dl_status dl_sequence_begin(dl_layer *layer, dl_layer_call *call, const dl_cell_
             has_states = true;
         }
     }
+    if (call->decoding)
+        return continue_decoding(layer, call, out);
     return mode->stateful ? take_kept(layer, call, !has_states, out) : DL_OK;
 }
 
@@ -157,7 +170,9 @@ dl_status dl_sequence_finish(dl_layer *layer, dl_layer_call *call, const dl_sequ
         call->out_masks[0] = sequence->mask;
     for (int i = 0; sequence->mode.return_state && i < sequence->sizes.count; i++)
         call->out[call->outputs++] = states[i];
-    return sequence->mode.stateful ? keep_states(layer, call, states, sequence->sizes.count) : DL_OK;
+    for (int i = 0; call->decoding && i < sequence->sizes.count; i++)
+        DL_TRY(dl_call_keep(call, i, states[i]));
+    return sequence->mode.stateful && !call->decoding ? keep_states(layer, call, states, sequence->sizes.count) : DL_OK;
 }
 
 /* ---- step by step ------------------------------------------------------------------------------------------------ */
@@ -228,7 +243,8 @@ dl_status dl_run_steps(dl_context *context, const dl_sequence *sequence, dl_step
 dl_status dl_run_child(dl_layer *layer, const dl_layer_call *parent, dl_tensor *const *in, int inputs,
                        dl_tensor *const *masks, const dl_arguments *arguments, dl_layer_call *child) {
     *child = (dl_layer_call){.context = parent->context, .training = parent->training, .in = in, .inputs = inputs,
-                             .arguments = arguments, .masks = masks, .deferred = parent->deferred};
+                             .arguments = arguments, .masks = masks, .deferred = parent->deferred,
+                             .decoding = parent->decoding};
     DL_TRY(dl_layer_run(layer, child));
     dl_status status = DL_OK;
     for (int i = 0; i < child->outputs; i++) {

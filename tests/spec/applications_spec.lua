@@ -67,6 +67,25 @@ describe("an architecture trains and comes back from a file", function()
   end
 end)
 
+describe("an architecture for sequences trains and comes back from a file", function()
+  it("LSTMClassifier, GRUClassifier", function()
+    for _, name in ipairs { "LSTMClassifier", "GRUClassifier" } do
+      dlua.manual_seed(1)
+      local model = applications[name] { vocabulary_size = 9, embedding_dim = 4, units = 5, layers = 2, classes = 3 }
+      check_life(model, dlua.randint(0, 9, { 2, 6 }), dlua.tensor { 1, 3 })
+      local features = applications[name] { input_shape = { 6, 3 }, units = 5, classes = 3 }
+      check_life(features, dlua.rand(2, 6, 3), dlua.tensor { 1, 3 })
+    end
+  end)
+
+  it("BidirectionalTagger", function()
+    dlua.manual_seed(1)
+    local model = applications.BidirectionalTagger { vocabulary_size = 9, embedding_dim = 4, units = 5, classes = 3 }
+    local x = dlua.tensor { { 3, 4, 5, 0 }, { 1, 9, 2, 8 } }
+    check_life(model, x, dlua.tensor { { 1, 2, 3, 0 }, { 3, 2, 1, 1 } }) -- padding has no class
+  end)
+end)
+
 describe("an image classifier without its top", function()
   it("gives the last channels, pooled if asked to", function()
     local options = { include_top = false, input_shape = { 32, 32, 3 } }

@@ -67,6 +67,37 @@ describe("generate", function()
     assert.matches("mixes the steps", message_of(function() dlua.new_decoding(model, 1, 4) end))
   end)
 
+  it("goes on from the states of recurrent layers, as the whole sequence has them", function()
+    for _, make in ipairs {
+      function() return layers.LSTM { 8, return_sequences = true } end,
+      function() return layers.GRU { 8, return_sequences = true, activation = "relu" } end,
+      function()
+        return layers.RNN { layers.StackedRNNCells { { layers.LSTMCell { 8 }, layers.GRUCell { 6 } } },
+          return_sequences = true }
+      end,
+    } do
+      dlua.manual_seed(5)
+      local model = dlua.Sequential { layers.Embedding { KINDS, 6, input_shape = { dlua.none } }, make(), make(),
+        layers.Dense { KINDS } }
+      local ids = dlua.randint(1, KINDS, { 3, 7 })
+      local whole, decoding = model(ids), dlua.new_decoding(model, 3, 7)
+      assert.is_true((decoding:step(ids[{ {}, { 1, 4 } }]) - whole[{ {}, { 1, 4 } }]):abs():max():item() < 1e-6)
+      decoding:select(dlua.tensor { 3, 1 })
+      for place = 5, 7 do
+        local step = decoding:step(ids[{ {}, { place, place } }]:index_select(1, dlua.tensor { 3, 1 }))
+        local expected = whole[{ {}, { place, place } }]:index_select(1, dlua.tensor { 3, 1 })
+        assert.is_true((step - expected):abs():max():item() < 1e-6)
+      end
+      assert.equal(7, decoding:position())
+      assert.matches("has room for 0 of 7 steps", message_of(function() decoding:step(ids[{ { 1, 2 }, { 1, 1 } }]) end))
+    end
+    local backwards = dlua.Sequential {
+      layers.LSTM { 4, return_sequences = true, go_backwards = true, input_shape = { dlua.none, 3 } },
+    }
+    assert.matches("without go_backwards",
+      message_of(function() dlua.new_decoding(backwards, 1, 2):step(dlua.zeros(1, 1, 3)) end))
+  end)
+
   it("draws the same ids from the same seed, and others from another", function()
     local model = chain()
     local function draw(seed)

@@ -447,7 +447,7 @@ DL_API int64_t dl_decoding_position(const dl_decoding *decoding);
 DL_API int64_t dl_decoding_length(const dl_decoding *decoding); /* max_length */
 /* Goes on with these sequences (rows counted from 1, as index_select takes them), as beam search does. */
 DL_API dl_status dl_decoding_select(dl_decoding *decoding, dl_tensor *rows);
-#define DL_MAX_KEPT 4
+#define DL_MAX_KEPT DL_MAX_STATES
 /* For definitions, inside a call with a decoding: tensor k that the layer kept at the step before; NULL at the first.
  * Borrowed. */
 DL_API dl_tensor *dl_call_kept(const dl_layer_call *call, int k);
