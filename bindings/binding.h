@@ -67,6 +67,7 @@ typedef enum dlua_class {
     DLUA_MODEL,
     DLUA_SYMBOL,
     DLUA_DECODING,
+    DLUA_TOKENIZER,
     DLUA_CLASS_COUNT
 } dlua_class;
 

@@ -52,6 +52,7 @@ int luaopen_dlua(lua_State *L) {
     dlua_open_functions(L);
     dlua_open_files(L);
     dlua_open_text(L);
+    dlua_open_tokenizers(L);
     dlua_install_searcher(L);
     if (!dlua_load_library_file(L, "init.lua"))
         return lua_error(L);

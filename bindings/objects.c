@@ -26,6 +26,7 @@ dl_object *dlua_test_object(lua_State *L, int index) {
     switch (dlua_class_of(L, index)) {
     case DLUA_OBJECT:
     case DLUA_OPTIMIZER:
+    case DLUA_TOKENIZER:
     case DLUA_LAYER:
     case DLUA_MODEL:
         return *(dl_object **)lua_touserdata(L, index);
@@ -44,6 +45,8 @@ dl_layer *dlua_test_layer(lua_State *L, int index) {
 static dlua_class class_of_family(const dl_family *family, const dl_definition *definition) {
     if (family == &dl_layer_family)
         return dlua_is_model(definition) ? DLUA_MODEL : DLUA_LAYER;
+    if (family == &dl_tokenizer_family)
+        return DLUA_TOKENIZER;
     return family == &dl_optimizer_family ? DLUA_OPTIMIZER : DLUA_OBJECT;
 }
 
@@ -463,6 +466,7 @@ void dlua_open_objects(lua_State *L) {
         {"regularizers", &dl_regularizer_family, "Penalties on weights or outputs that are added to the loss."},
         {"losses", &dl_loss_family, "What training makes small: of a target and a prediction."},
         {"metrics", &dl_metric_family, "What is measured beside the loss."},
+        {"text", &dl_tokenizer_family, "Tokenizers, which turn texts into ids and back, and load for saved ones."},
         {"optimizers", &dl_optimizer_family,
          "How a step changes the weights; their schedules are in dlua.optimizers.schedules."}};
     open_classes(L);

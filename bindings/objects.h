@@ -85,8 +85,19 @@ int dlua_adapt(lua_State *L);
 int dlua_get_vocabulary(lua_State *L);
 int dlua_set_vocabulary(lua_State *L);
 int dlua_vocabulary_size(lua_State *L);
+/* The strings of a list, or of a list of lists of one length each; borrowed from the Lua strings. */
+typedef struct dlua_strings {
+    int64_t count, inner; /* inner 0: a plain list */
+    int64_t filled;       /* all strings */
+    const char **texts;
+    size_t *lengths;
+} dlua_strings;
+/* Reads the table at index for `function`; pushes what holds the arrays. Raises. */
+dlua_strings dlua_read_strings(lua_State *L, int index, const char *function);
 /* Adds strings and to_strings to the module's table at the top. */
 void dlua_open_text(lua_State *L);
+/* Makes the class of tokenizers, and adds load to dlua.text in the module's table at the top. */
+void dlua_open_tokenizers(lua_State *L);
 
 /* ---- layers written in Lua (custom.c) -------------------------------------------------------------------------- */
 

@@ -9,39 +9,30 @@
 
 /* ---- texts to tensors ------------------------------------------------------------------------------------------ */
 
-/* The strings of a list, or of a list of lists of one length each, which becomes a dimension more. */
-typedef struct string_list {
-    int64_t count, inner; /* inner 0: a plain list */
-    int64_t filled;
-    const char **texts;
-    size_t *lengths;
-} string_list;
-
-static void add_string(lua_State *L, string_list *list, lua_Integer row) {
+static void add_string(lua_State *L, dlua_strings *list, lua_Integer row, const char *function) {
     char text[160];
     if (lua_type(L, -1) != LUA_TSTRING)
-        dlua_raise(L, "strings: entry %I must be a string, got %s", (LUAI_UACINT)row,
+        dlua_raise(L, "%s: entry %I must be a string, got %s", function, (LUAI_UACINT)row,
                    dlua_describe(L, -1, text, sizeof text));
     list->texts[list->filled] = lua_tolstring(L, -1, &list->lengths[list->filled]);
     list->filled++;
 }
 
-static void add_row(lua_State *L, string_list *list, lua_Integer row) {
+static void add_row(lua_State *L, dlua_strings *list, lua_Integer row, const char *function) {
     char text[160];
     int index = lua_gettop(L);
     if (lua_type(L, index) != LUA_TTABLE || (int64_t)lua_rawlen(L, index) != list->inner)
-        dlua_raise(L, "strings: entry %I must be a list of %I strings like the first, got %s", (LUAI_UACINT)row,
+        dlua_raise(L, "%s: entry %I must be a list of %I strings like the first, got %s", function, (LUAI_UACINT)row,
                    (LUAI_UACINT)list->inner, dlua_describe(L, index, text, sizeof text));
     for (lua_Integer k = 1; k <= (lua_Integer)list->inner; k++) {
         lua_rawgeti(L, index, k);
-        add_string(L, list, row);
+        add_string(L, list, row, function);
         lua_pop(L, 1);
     }
 }
 
-/* Reads the table at index; pushes what holds the arrays. */
-static string_list read_strings(lua_State *L, int index) {
-    string_list list = {.count = (int64_t)lua_rawlen(L, index)};
+dlua_strings dlua_read_strings(lua_State *L, int index, const char *function) {
+    dlua_strings list = {.count = (int64_t)lua_rawlen(L, index)};
     if (lua_rawgeti(L, index, 1) == LUA_TTABLE)
         list.inner = (int64_t)lua_rawlen(L, -1);
     lua_pop(L, 1);
@@ -52,16 +43,16 @@ static string_list read_strings(lua_State *L, int index) {
     for (lua_Integer k = 1; k <= (lua_Integer)list.count; k++) {
         lua_rawgeti(L, index, k);
         if (list.inner)
-            add_row(L, &list, k);
+            add_row(L, &list, k, function);
         else
-            add_string(L, &list, k);
+            add_string(L, &list, k, function);
         lua_pop(L, 1);
     }
     return list;
 }
 
 static dl_tensor *make_strings(dl_context *context, void *argument) {
-    const string_list *list = argument;
+    const dlua_strings *list = argument;
     dl_tensor *flat = dl_strings(context, list->texts, list->lengths, list->filled);
     if (flat == NULL || list->inner == 0)
         return flat;
@@ -74,7 +65,7 @@ static int strings(lua_State *L) {
     char text[160];
     if (lua_type(L, 1) != LUA_TTABLE)
         dlua_raise(L, "strings: takes a list of strings, got %s", dlua_describe(L, 1, text, sizeof text));
-    string_list list = read_strings(L, 1);
+    dlua_strings list = dlua_read_strings(L, 1, "strings");
     return dlua_make_tensor(L, make_strings, &list);
 }
 
@@ -85,7 +76,7 @@ void dlua_take_texts(lua_State *L, const dl_layer *layer, int k, int index) {
     lua_pop(L, 1);
     if (!is_list || !dl_layer_takes_text(layer, k))
         return;
-    string_list list = read_strings(L, index);
+    dlua_strings list = dlua_read_strings(L, index, layer->name);
     dlua_make_tensor(L, make_strings, &list);
     lua_replace(L, index);
     lua_pop(L, 1);

@@ -1,4 +1,5 @@
 /* nn/families.c: the families and what is registered of each. The lists come from the tables in dlua/layers.h. */
+#include "dlua/text.h"
 #include "nn/families.h"
 
 #define X(name) &dl_layer_##name.definition,
@@ -38,4 +39,4 @@ const dl_family dl_schedule_family = {"schedule", schedules, sizeof(dl_object), 
 
 const dl_family *const dl_families[] = {
     &dl_layer_family,  &dl_activation_family, &dl_initializer_family, &dl_regularizer_family, &dl_loss_family,
-    &dl_metric_family, &dl_optimizer_family,  &dl_schedule_family,    NULL};
+    &dl_metric_family, &dl_optimizer_family,  &dl_schedule_family,    &dl_tokenizer_family, NULL};

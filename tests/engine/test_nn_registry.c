@@ -55,6 +55,7 @@ static const struct {
     {"layer", "Functional",
      "{\"layers\": [{\"class_name\": \"InputLayer\", \"config\": {\"shape\": [6, 6, 2]}}, {\"class_name\": \"ReLU\"}], "
      "\"nodes\": [[0, []], [1, [[0, 0]]]], \"inputs\": [0], \"outputs\": [[1, 0]]}"},
+    {"tokenizer", "BytePairTokenizer", "{\"vocabulary_size\": 300, \"special_tokens\": [\"<s>\"], \"merges\": [2, 3]}"},
     {"activation", "threshold", "{\"threshold\": 0.1, \"default_value\": 0.2}"},
     {"schedule", "ExponentialDecay",
      "{\"initial_learning_rate\": 0.1, \"decay_steps\": 10, \"decay_rate\": 0.5}"},
