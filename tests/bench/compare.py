@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trains the same two networks in dlua, PyTorch and Keras (TensorFlow) and prints times, ratios, memory and sizes.
+"""Trains the same networks in dlua, PyTorch and Keras (TensorFlow) and prints times, ratios, memory and sizes.
 
     python3 tests/bench/compare.py                    # makes tests/bench/.venv from PyPI at the first call
     python3 tests/bench/compare.py --venv DIR         # uses (or makes) another virtual environment
@@ -21,9 +21,10 @@ import venv
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-NETWORKS = ["cnn", "dense"]
+NETWORKS = ["cnn", "dense", "lstm", "gru"]
 PROGRAMS = ["dlua", "torch", "keras"]
-AIMS = {"cnn": 0.25, "dense": 0.3}
+AIMS = {"cnn": 0.25, "dense": 0.3, "lstm": 0.75, "gru": 0.75}
+BATCHES = {"cnn": 32, "dense": 32, "lstm": 64, "gru": 64}
 
 
 def parse_arguments():
@@ -35,7 +36,7 @@ def parse_arguments():
     parser.add_argument("--networks", default=",".join(NETWORKS))
     parser.add_argument("--threads", default="1,2", help="thread counts")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=150, help="steps of 32 images an epoch")
+    parser.add_argument("--steps", type=int, default=150, help="steps (batches) an epoch")
     parser.add_argument("--epochs", type=int, default=4, help="timed epochs of a run, after one to warm up")
     parser.add_argument("--json", type=pathlib.Path, help="also write all runs to this file")
     options = parser.parse_args()
@@ -87,7 +88,8 @@ def pinned(threads):
 
 def run(options, program, network, threads):
     """One training run; the program's own figures."""
-    common = ["--steps", str(options.steps), "--epochs", str(options.epochs), "--data", str(options.data)]
+    common = ["--steps", str(options.steps), "--epochs", str(options.epochs), "--batch", str(BATCHES[network]),
+              "--data", str(options.data)]
     if program == "dlua":
         command = [str(options.dlua), str(HERE / f"{network}.lua"), *common]
     else:
@@ -149,7 +151,7 @@ def middle(rounds, name):
 
 
 def print_steps(options, runs):
-    print(f"training, batch 32: ms per step, median of {options.rounds} rounds (best round)")
+    print(f"training, batch 32 (lstm, gru: 64): ms per step, median of {options.rounds} rounds (best round)")
     print(f"{'network':8}{'threads':>8}  " + "".join(f"{program:>20}" for program in options.programs) + "   dlua / faster peer")
     for network in options.networks:
         for threads in options.threads:

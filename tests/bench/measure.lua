@@ -2,21 +2,20 @@
 -- as peer.py has for the other frameworks.
 local dlua = require "dlua"
 
-local BATCH = 32
 local BYTES = { uint8 = 1, bool = 1, int32 = 4, int64 = 8, float32 = 4, float64 = 8 }
 
--- Options --steps, --epochs and --data as peer.py takes them; the thread count is DLUA_NUM_THREADS.
+-- Options --steps, --epochs, --batch and --data as peer.py takes them; the thread count is DLUA_NUM_THREADS.
 local function arguments()
-  local options = { steps = 150, epochs = 4 }
+  local options = { steps = 150, epochs = 4, batch = 32 }
   local i = 1
   while arg[i] do
     local name = arg[i]:match "^%-%-(%w+)$"
-    if name == "steps" or name == "epochs" then
+    if name == "steps" or name == "epochs" or name == "batch" then
       options[name] = math.tointeger(tonumber(arg[i + 1]))
     elseif name == "data" then
       options[name] = arg[i + 1]
     else
-      error("unknown option " .. arg[i] .. "; there are --steps, --epochs and --data")
+      error("unknown option " .. arg[i] .. "; there are --steps, --epochs, --batch and --data")
     end
     i = i + 2
   end
@@ -61,7 +60,7 @@ return function(model)
   local options = arguments()
   dlua.manual_seed(1)
   local train, test = dlua.datasets.fashion_mnist.load { path = options.data }
-  local count = options.steps * BATCH
+  local count = options.steps * options.batch
   local x = train.x[{ { 1, count } }]:reshape(count, 28, 28, 1):float() / 255
   local y = train.y[{ { 1, count } }]
 
@@ -81,8 +80,8 @@ return function(model)
     end,
   }
   model:compile { optimizer = "adam", loss = "sparse_categorical_crossentropy" }
-  local history = model:fit { x, y, batch_size = BATCH, epochs = options.epochs + 1, shuffle = false, verbose = 0,
-                              callbacks = { timer } }
+  local history = model:fit { x, y, batch_size = options.batch, epochs = options.epochs + 1, shuffle = false,
+                              verbose = 0, callbacks = { timer } }
   local losses = history.history.loss
   print(string.format(
     '{"ms_per_step": %.6f, "faults_per_step": %.4f, "peak_bytes": %d, "data_bytes": %d, "loss": %.6f}',

@@ -11,14 +11,13 @@ import time
 
 import numpy as np
 
-BATCH = 32
-
 
 def arguments():
     parser = argparse.ArgumentParser()
-    parser.add_argument("network", choices=["cnn", "dense"])
+    parser.add_argument("network", choices=["cnn", "dense", "lstm", "gru"])
     parser.add_argument("--steps", type=int, default=150, help="steps an epoch")
     parser.add_argument("--epochs", type=int, default=4, help="timed epochs, after one to warm up")
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--data", type=pathlib.Path, required=True)
     return parser.parse_args()
@@ -36,7 +35,7 @@ class Data:
     def __init__(self, options):
         kinds = [(part, kind) for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
         self.parts = [read_idx(options.data / f"{part}-{kind}-ubyte.gz") for part, kind in kinds]
-        count = options.steps * BATCH
+        count = options.steps * options.batch
         self.x = self.parts[0][:count].reshape(count, 28, 28, 1).astype(np.float32) / np.float32(255)
         self.y = self.parts[1][:count].astype(np.int64)
 

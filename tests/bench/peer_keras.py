@@ -17,6 +17,9 @@ def network(name):
     if name == "cnn":
         stack = [layers.Conv2D(32, 3, activation="relu"), layers.MaxPooling2D(2), layers.Flatten(),
                  layers.Dense(64, activation="relu"), layers.Dense(10, activation="softmax")]
+    elif name in ("lstm", "gru"):
+        recurrent = layers.LSTM if name == "lstm" else layers.GRU
+        stack = [layers.Reshape((28, 28)), recurrent(128), layers.Dense(10, activation="softmax")]
     else:
         stack = [layers.Flatten(), layers.Dense(128, activation="relu"), layers.Dense(10, activation="softmax")]
     return keras.Sequential([keras.Input((28, 28, 1)), *stack])
@@ -43,7 +46,7 @@ def main():
     model = network(options.network)
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
     clock = Clock()
-    history = model.fit(data.x, data.y, batch_size=32, epochs=options.epochs + 1, shuffle=False, verbose=0,
+    history = model.fit(data.x, data.y, batch_size=options.batch, epochs=options.epochs + 1, shuffle=False, verbose=0,
                         callbacks=[Timer(clock)])
     report(options, data, clock, history.history["loss"][-1])
 
