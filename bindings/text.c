@@ -175,8 +175,8 @@ int dlua_vocabulary_size(lua_State *L) {
 void dlua_open_text(lua_State *L) {
     static const dlua_function functions[] = {
         {"strings", strings, "texts: a list of strings, or a list of lists of them",
-         "A uint8 tensor with the bytes of a text in each row, and zero bytes after its end. Layers and models that take "
-         "text take the list too."},
+         "A uint8 tensor with the bytes of a text in each row, and zero bytes after its end. Layers and models that "
+         "take text take the list too."},
         {"to_strings", to_strings, "tensor: as strings gives it", "The texts of a tensor, a list of strings."},
         {NULL, NULL, NULL, NULL},
     };

@@ -105,8 +105,8 @@ static dl_status add_dimension(const dl_layer *layer, dl_spec *spec, int64_t siz
     return DL_OK;
 }
 
-/* The output's spec from that of the elements: columns take the place of the last dimension (which one_hot keeps, unless
- * it is 1), or follow the batch where there is no other. */
+/* The output's spec from that of the elements: columns take the place of the last dimension (which one_hot keeps,
+ * unless it is 1), or follow the batch where there is no other. */
 static dl_status column_spec(const dl_layer *layer, dl_spec *spec) {
     const dl_lookup *lookup = lookup_of(layer);
     int64_t depth;
@@ -274,8 +274,8 @@ static const dl_field string_fields[] = {
 
 const dl_layer_def dl_layer_string_lookup = {
     .definition = {.name = "StringLookup", .version = 1,
-                   .help = "Turns tokens into ids by a vocabulary that adapt learns, or ids into tokens. Ids count from "
-                           "1: the unknown tokens first, then the vocabulary.",
+                   .help = "Turns tokens into ids by a vocabulary that adapt learns, or ids into tokens. Ids count "
+                           "from 1: the unknown tokens first, then the vocabulary.",
                    .formula = "tf_idf: count * log(1 + samples / (1 + samples with the token))",
                    .shapes = "texts (N, L) -> ids (N) or (N, tokens); (N, M, L) -> (N, M), (N, M, tokens) for one_hot, "
                              "(N, tokens) for the others; inverted: ids (N, ...) -> texts (N, ..., L)",

@@ -83,20 +83,6 @@ static dl_status read_rows(text_state *state, const dl_tensor *texts, dl_id_rows
     return DL_OK;
 }
 
-/* (N, T) with zeros after the ids; T is `length`, or that of the longest row, but at least 1. */
-static dl_tensor *pad_rows(const dl_id_rows *rows, int64_t length) {
-    int64_t shape[2] = {rows->rows, length == DL_NONE ? 1 : length};
-    for (int64_t k = 0; length == DL_NONE && k < rows->rows; k++)
-        shape[1] = DL_MAX(shape[1], rows->ends[k] - (k ? rows->ends[k - 1] : 0));
-    dl_tensor *out = dl_zeros(rows->context, DL_INT64, 2, shape);
-    for (int64_t k = 0, start = 0; out && k < rows->rows; start = rows->ends[k++]) {
-        int64_t count = DL_MIN(rows->ends[k] - start, shape[1]);
-        if (count > 0)
-            memcpy(DL_DATA(out, int64_t) + k * shape[1], rows->ids + start, (size_t)count * sizeof *rows->ids);
-    }
-    return out;
-}
-
 static dl_tensor *encode_rows(const dl_layer *layer, const dl_id_rows *rows) {
     const text_state *state = layer->state;
     int64_t shape[2] = {rows->rows, 0};
@@ -119,7 +105,8 @@ static dl_status call_layer(dl_layer *layer, dl_layer_call *call) {
     dl_status status = read_rows(state, texts, &rows);
     dl_tensor *out = NULL;
     if (status == DL_OK && state->lookup.settings.output_mode == DL_OUTPUT_INT)
-        out = pad_rows(&rows, DL_OPTIONS(layer, dl_text_vectorization_options)->output_sequence_length);
+        out = dl_pad_ids(call->context, rows.ids, rows.ends, rows.rows,
+                         DL_OPTIONS(layer, dl_text_vectorization_options)->output_sequence_length);
     else if (status == DL_OK)
         out = encode_rows(layer, &rows);
     dl_id_rows_clear(&rows);

@@ -1,7 +1,7 @@
 /* nn/lookup.c: vocabularies of layers: reading them from a list, ids and columns of tokens.
  *
- * Always true: a lookup's tokens and weights say the same as the layer's options, which a saved model holds; they change
- * together, after everything was checked. */
+ * Always true: a lookup's tokens and weights say the same as the layer's options, which a saved model holds; they
+ * change together, after everything was checked. */
 #include <math.h>
 #include <string.h>
 
@@ -119,8 +119,9 @@ static dl_status read_weights(const dl_lookup *lookup, const dl_value *list, int
                               double **out) {
     int64_t oov = lookup->settings.oov, given = special ? oov : 0;
     if (!list || list->kind != DL_VALUE_LIST || list->as.list.count != given + count)
-        return dl_fail(DL_INVALID, "%s: output_mode 'tf_idf' needs idf_weights, a number for each of the %lld entries of "
-                       "the vocabulary", class_of(lookup), (long long)(given + count));
+        return dl_fail(DL_INVALID,
+                       "%s: output_mode 'tf_idf' needs idf_weights, a number for each of the %lld entries of the "
+                       "vocabulary", class_of(lookup), (long long)(given + count));
     double *weights = dl_alloc_array(lookup->layer->object.context, (size_t)(oov + count), sizeof *weights);
     if (!weights)
         return DL_MEMORY;

@@ -1,5 +1,5 @@
-/* nn/lookup_adapt.c: learning a vocabulary from data, and what hosts ask of a layer that has one. Always true: the order
- * of the tokens does not depend on the order of the data. */
+/* nn/lookup_adapt.c: learning a vocabulary from data, and what hosts ask of a layer that has one. Always true: the
+ * order of the tokens does not depend on the order of the data. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* text/byte_pair.c: byte-pair encoding of bytes. Always true: an id made by a merge is higher than those it was made of,
- * so the merge learned first is the one with the lowest id; no token is longer than a word may be. */
+/* text/byte_pair.c: byte-pair encoding of bytes. Always true: an id made by a merge is higher than those that it was
+ * made of, so the merge learned first is the one with the lowest id; no token is longer than a word may be. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -221,7 +221,7 @@ const dl_tokenizer_def dl_byte_pair_tokenizer_definition = {
     .definition = {.name = "BytePairTokenizer", .version = 1,
                    .help = "Turns texts into ids of parts of words: of bytes, and of the pairs of tokens that were the "
                            "most frequent in the texts it was trained on.",
-                   .source = "Sennrich et al. 2016; Radford et al. 2019 (GPT-2), whose pattern of words it has for ASCII; "
-                             "all other characters count as letters",
+                   .source = "Sennrich et al. 2016; Radford et al. 2019 (GPT-2), whose pattern of words it has for "
+                             "ASCII; all other characters count as letters",
                    .fields = fields, .options_size = sizeof(dl_byte_pair_tokenizer_options)},
     .build = build, .train = train, .learned = learned_of, .special_tokens = special_of, .encode = encode};

@@ -5,9 +5,9 @@
  *      pairs     count over all words, and which words have it (or had it)
  *      heap      of (count, pair), the greatest first; an entry may have an older, higher count
  *
- * Always true: a pair's count only falls once its merge's turn has passed in which it came up, since new pairs have the
- * new id in them; so an entry of the heap is never too low. Of pairs with one count that with the lower ids is first, so
- * the result does not depend on the order of words or of the table. */
+ * Always true: a pair's count only falls after the merge in which it came up, since new pairs have the new id in them; so
+ * an entry of the heap is never too low. Of pairs with one count that with the lower ids is first, so the result does not
+ * depend on the order of words or of the table. */
 #include <string.h>
 
 #include "text/tokenizer.h"
@@ -187,8 +187,8 @@ static dl_status best_pair(learning *l, int64_t *place) {
 
 /* ---- merging --------------------------------------------------------------------------------------------------- */
 
-/* Replaces the pair in the word, from the left; false if it is not in it. */
-static bool replace(learning *l, word *w, uint64_t key, int64_t id) {
+/* Replaces the pair in the word, from the left. */
+static void replace(learning *l, word *w, uint64_t key, int64_t id) {
     int64_t *ids = l->symbols + w->start;
     int kept = 0;
     for (int i = 0; i < w->length; kept++) {
@@ -196,9 +196,7 @@ static bool replace(learning *l, word *w, uint64_t key, int64_t id) {
         ids[kept] = matches ? id : ids[i];
         i += matches ? 2 : 1;
     }
-    bool changed = kept < w->length;
     w->length = kept;
-    return changed;
 }
 
 static bool has_pair(const learning *l, const word *w, uint64_t key) {

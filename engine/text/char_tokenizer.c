@@ -1,5 +1,5 @@
-/* text/char_tokenizer.c: a token for each character. Always true: characters that have tokens are those of UTF-8 that are
- * longer than a byte, and single bytes where there are no tokens for all bytes. */
+/* text/char_tokenizer.c: a token for each character. Always true: characters that have tokens are those of UTF-8 that
+ * are longer than a byte, and single bytes where there are no tokens for all bytes. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +26,8 @@ static dl_status read_character(const dl_value *entry, int64_t k, bool fallback,
     if (valid && !(fallback && out->length == 1))
         return DL_OK;
     return dl_fail(DL_INVALID, "CharTokenizer: characters[%" PRId64 "] must be one character%s", k + 1,
-                   fallback ? " of more than a byte: single bytes have tokens of their own" : ", or a byte from 0 to 255");
+                   fallback ? " of more than a byte: single bytes have tokens of their own"
+                            : ", or a byte from 0 to 255");
 }
 
 static dl_status add_characters(dl_tokenizer *tokenizer, dl_token_table *table, const dl_value *list) {
@@ -54,8 +55,9 @@ static dl_status build(dl_tokenizer *tokenizer, dl_token_table *table) {
         return dl_fail(DL_INVALID, "CharTokenizer: characters must be a list");
     int64_t size = table->size + (list->kind == DL_VALUE_LIST ? list->as.list.count : 0);
     if (options->vocabulary_size != DL_NONE && size > options->vocabulary_size)
-        return dl_fail(DL_INVALID, "CharTokenizer: vocabulary_size must be at least %" PRId64 ", for the special tokens, "
-                       "the bytes and the characters (got %" PRId64 ")", size, options->vocabulary_size);
+        return dl_fail(DL_INVALID,
+                       "CharTokenizer: vocabulary_size must be at least %" PRId64 ", for the special tokens, the bytes and "
+                       "the characters (got %" PRId64 ")", size, options->vocabulary_size);
     return list->kind == DL_VALUE_LIST ? add_characters(tokenizer, table, list) : DL_OK;
 }
 

@@ -1,4 +1,5 @@
-/* text/strings.c: texts in uint8 tensors. Always true: a row's bytes after the end of its text are zero. */
+/* text/strings.c: texts in uint8 tensors, and ids of several texts in one tensor. Always true: what comes after the end
+ * of a row's text, or of its ids, is zero. */
 #include <string.h>
 
 #include "tensor/tensor.h"
@@ -26,6 +27,19 @@ dl_tensor *dl_strings(dl_context *context, const char *const *texts, const size_
     for (int64_t k = 0; rows && k < count; k++)
         memcpy(rows + k * shape[1], texts[k], length_of(texts, lengths, k));
     return tensor;
+}
+
+dl_tensor *dl_pad_ids(dl_context *context, const int64_t *ids, const int64_t *ends, int64_t rows, int64_t length) {
+    int64_t shape[2] = {rows, length == DL_NONE ? 1 : length};
+    for (int64_t k = 0; length == DL_NONE && k < rows; k++)
+        shape[1] = DL_MAX(shape[1], ends[k] - (k ? ends[k - 1] : 0));
+    dl_tensor *out = dl_zeros(context, DL_INT64, 2, shape);
+    for (int64_t k = 0, start = 0; out && k < rows; start = ends[k++]) {
+        int64_t count = DL_MIN(ends[k] - start, shape[1]);
+        if (count > 0)
+            memcpy(DL_DATA(out, int64_t) + k * shape[1], ids + start, (size_t)count * sizeof *ids);
+    }
+    return out;
 }
 
 const char *dl_string_at(const dl_tensor *strings, int64_t k, size_t *length) {

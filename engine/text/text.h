@@ -33,6 +33,10 @@ int64_t dl_vocabulary_find(const dl_vocabulary *vocabulary, const char *token, s
 /* The token at a place from 1 to count; borrowed, not ended by a zero byte. */
 const char *dl_vocabulary_token(const dl_vocabulary *vocabulary, int64_t place, size_t *length);
 
+/* Rows of ids one after another, row k ending before ends[k], as int64 (rows, T) with zeros after each; T is `length`,
+ * where rows are cut, or with DL_NONE that of the longest row, but at least 1. */
+dl_tensor *dl_pad_ids(dl_context *context, const int64_t *ids, const int64_t *ends, int64_t rows, int64_t length);
+
 /* ---- from a text to its tokens --------------------------------------------------------------------------------- */
 
 typedef struct dl_token {

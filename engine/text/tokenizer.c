@@ -1,7 +1,8 @@
 /* text/tokenizer.c: what all tokenizers do: ids to bytes and back, batches, files.
  *
  * The file is JSON: {"format": "dlua.tokenizer", "format_version": 1, "dlua_version": ..., "tokenizer": {class_name,
- * version, config}}, where the config holds what was learned. Always true: a tokenizer's table is what its options say. */
+ * version, config}}, where the config holds what was learned. Always true: a tokenizer's table is what its options
+ * say. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -162,15 +163,8 @@ dl_tensor *dl_tokenizer_encode_batch(dl_tokenizer *tokenizer, const char *const 
     dl_id_list ids = {.context = context};
     dl_tensor *out = NULL;
     int64_t *ends = dl_alloc_array(context, (size_t)DL_MAX(count, 1), sizeof *ends);
-    if (ends && encode_all(tokenizer, &all, &ids, ends) == DL_OK) {
-        int64_t shape[2] = {count, 1};
-        for (int64_t k = 0; k < count; k++)
-            shape[1] = DL_MAX(shape[1], ends[k] - (k ? ends[k - 1] : 0));
-        out = dl_zeros(context, DL_INT64, 2, shape);
-        for (int64_t k = 0, start = 0; out && k < count; start = ends[k++])
-            if (ends[k] > start)
-                memcpy(DL_DATA(out, int64_t) + k * shape[1], ids.at + start, (size_t)(ends[k] - start) * sizeof *ids.at);
-    }
+    if (ends && encode_all(tokenizer, &all, &ids, ends) == DL_OK)
+        out = dl_pad_ids(context, ids.at, ends, count, DL_NONE);
     dl_id_list_clear(&ids);
     dl_free(ends);
     return out;

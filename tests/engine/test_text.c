@@ -104,7 +104,7 @@ static void check_broken_files(dl_context *context, const char *bytes, size_t le
 static void test_files_of_tokenizers(void) {
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         dl_context *context = make_context(1, 1);
-        dl_tokenizer *tokenizer = trained(context, kinds[k]), *loaded = NULL;
+        dl_tokenizer *tokenizer = trained(context, kinds[k]), *loaded = NULL, *none = NULL;
         const char *path = files_path("tokenizer.json");
         long length;
         CHECK(returns(tokenizer, sentences[1], strlen(sentences[1])));
@@ -115,7 +115,7 @@ static void test_files_of_tokenizers(void) {
         char *bytes = files_read(path, &length);
         check_broken_files(context, bytes, (size_t)length);
         free(bytes);
-        CHECK(dl_tokenizer_load(context, files_path("none.json"), &loaded) == DL_NOT_FOUND);
+        CHECK(dl_tokenizer_load(context, files_path("none.json"), &none) == DL_NOT_FOUND);
         dl_object_release((dl_object *)loaded);
         dl_object_release((dl_object *)tokenizer);
         dl_context_release(context);
@@ -126,8 +126,8 @@ static void test_files_of_tokenizers(void) {
 static void check_refused(dl_context *context, const char *config, const char *message) {
     char json[512];
     dl_tokenizer *tokenizer = NULL;
-    snprintf(json, sizeof json, "{\"format\": \"dlua.tokenizer\", \"format_version\": 1, \"tokenizer\": {\"class_name\": "
-             "\"BytePairTokenizer\", \"config\": {%s}}}", config);
+    snprintf(json, sizeof json, "{\"format\": \"dlua.tokenizer\", \"format_version\": 1, \"tokenizer\": "
+             "{\"class_name\": \"BytePairTokenizer\", \"config\": {%s}}}", config);
     CHECK(dl_tokenizer_parse(context, json, strlen(json), "bad", &tokenizer) != DL_OK);
     CHECK_CONTAINS(dl_last_error(), message);
 }
@@ -189,8 +189,8 @@ static void test_every_allocation_may_fail(void) {
 
 static void test_adapt_keeps_the_vocabulary_without_memory(void) {
     dl_context *context = make_context(1, 1);
-    dl_layer *layer = layer_of(context, "{\"class_name\": \"TextVectorization\", \"config\": {\"output_mode\": \"tf_idf\", "
-                                        "\"ngrams\": 2}}");
+    dl_layer *layer = layer_of(context, "{\"class_name\": \"TextVectorization\", \"config\": {\"output_mode\": "
+                                        "\"tf_idf\", \"ngrams\": 2}}");
     dl_tensor *first = dl_strings(context, (const char *const[]){"a b"}, NULL, 1);
     dl_tensor *second = dl_strings(context, (const char *const[]){"the cat and the hat"}, NULL, 1);
     dl_tensor *out;

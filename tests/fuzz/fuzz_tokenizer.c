@@ -1,5 +1,5 @@
-/* A tokenizer's file from anybody: it is refused, or it encodes and decodes any bytes exactly, and what it writes is read
- * again. The bytes of the file are also the text. */
+/* A tokenizer's file from anybody: it is refused, or it encodes and decodes any bytes exactly, trained anew too. The
+ * bytes of the file are also the text. */
 #include <string.h>
 
 #include "dlua/text.h"
