@@ -439,6 +439,32 @@ def images(cases):
                    {"kernel_size": 2})
 
 
+def recurrent(cases):
+    """PyTorch's own cells; kernels are their weights transposed. PyTorch orders the gates of a GRU r, z, h, Keras z, r, h."""
+    size = 3
+
+    def run(kind, gates, x, kernel, recurrent, bias, *states):
+        cell = getattr(torch, kind)
+        split = lambda matrix: list(torch.chunk(matrix, gates, dim=-1))
+        ordered = lambda parts: torch.cat([parts[1], parts[0], parts[2]] if gates == 3 else parts, dim=-1)
+        weights = [ordered(split(kernel)).T, ordered(split(recurrent)).T]
+        both = [bias, torch.zeros_like(bias)] if bias.dim() == 1 else [bias[0], bias[1]]
+        weights += [ordered(split(part)) for part in both]
+        first = [state.unsqueeze(0) for state in states]
+        result = cell(x, tuple(first) if len(first) > 1 else first[0], weights, True, 1, 0.0, False, False, True)
+        return result[0]
+
+    for name, kind, gates, states in (("lstm", "lstm", 4, 2), ("gru", "gru", 3, 1), ("simple_rnn", "rnn_tanh", 1, 1)):
+        for variant, shape in (("plain", (4, 5, 2)), ("one_step", (2, 1, 3)), ("batch_17", (17, 3, 4))):
+            id = f"{name}/{variant}"
+            bias = (2, gates * size) if name == "gru" else (gates * size,)
+            inputs = [normal(id + "x", *shape), normal(id + "kernel", shape[2], gates * size, scale=0.5),
+                      normal(id + "recurrent", size, gates * size, scale=0.5), normal(id + "bias", *bias, scale=0.5)]
+            inputs += [normal(f"{id}state{i}", shape[0], size, scale=0.5) for i in range(states)]
+            function = lambda *tensors, kind=kind, gates=gates: run(kind, gates, *tensors)
+            cases.function(id, "op", name, function, inputs, {"return_sequences": True})
+
+
 def make():
     torch.manual_seed(0)
     cases = Cases("ops")
@@ -451,4 +477,5 @@ def make():
     matmul(cases)
     shapes(cases)
     images(cases)
+    recurrent(cases)
     cases.save()
