@@ -18,7 +18,8 @@
     DL_SOFTMAX_ROWS(X)                                                                                                 \
     DL_NORMALIZATION_ROWS(X)                                                                                           \
     DL_RANDOM_ROWS(X)                                                                                                  \
-    DL_OPTIMIZER_ROWS(X)
+    DL_OPTIMIZER_ROWS(X)                                                                                               \
+    DL_CTC_ROWS(X)
 
 /* unary: out = function(x). Integers too for the rows of DL_UNARY_INTEGER_ROWS (out has the type of x). parameters has
  *   the row's values in order; NULL if it has none.
@@ -181,6 +182,16 @@
                const dl_stream *stream, double a, double b, int64_t n))                                                \
     X(dropout, (dl_context * context, dl_element element, void *y, const void *x, const dl_stream *stream,             \
                 double rate, double scale, int64_t n))
+
+/* The float64 numbers that ctc needs for a sample of T steps and L labels at most. */
+#define DL_CTC_SCRATCH(T, L) (((T) + 2) * (2 * (L) + 1))
+/* ctc: losses[n] = -log of the probability that the steps log_p (n, T, C) spell labels (n, L), of which lengths[n]
+ *   count; label 0 is the blank's place in log_p. occupancy (as log_p, nullable): the probability that a way through the
+ *   labels is at a label at a step, which is minus the derivative by log_p. scratch: n * DL_CTC_SCRATCH numbers. */
+#define DL_CTC_ROWS(X)                                                                                                 \
+    X(ctc, (dl_context * context, dl_element element, void *losses, void *occupancy, const void *log_p,                \
+            const int64_t *labels, const int64_t *lengths, double *scratch, int64_t n, int64_t T, int64_t C,           \
+            int64_t L))
 
 /* Optimizers, one sweep over contiguous arrays of n elements; nothing is allocated. The formulas are Keras's. First,
  * for all: g = clip(g * gradient_scale, +-clip_value) and w -= w * learning_rate * weight_decay (see dl_update).

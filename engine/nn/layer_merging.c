@@ -240,7 +240,8 @@ static dl_status call_concatenate(dl_layer *layer, dl_layer_call *call) {
     dl_spec first = dl_spec_of_tensor(call->in[0]);
     DL_TRY(find_axis(layer, DL_OPTIONS(layer, dl_concatenate_options)->axis, &first, &axis));
     if (call->decoding && axis == 1 && first.dims > 2)
-        return dl_fail(DL_UNSUPPORTED, "Concatenate joins along the steps here, so the model cannot be asked step by step");
+        return dl_fail(DL_UNSUPPORTED,
+                       "Concatenate joins along the steps here, so the model cannot be asked step by step");
     if (call->inputs == 1) {
         call->out_masks[0] = mask_of(call, 0);
         return dl_call_return(call, call->in[0]);

@@ -1,11 +1,10 @@
 /* nn/losses.c: the losses. Each gives one value a sample: a mean over the last dimension, or a cross-entropy along the
  * classes. After a softmax or sigmoid the cross-entropies use the logits behind it. */
-#include "nn/nn.h"
+#include "nn/losses.h"
 
 /* ---- regression -------------------------------------------------------------------------------------------------- */
 
-/* Casts the target and lets ranks and shapes match; 0-dimensional predictions are refused. */
-static dl_status match(dl_tensor **target, dl_tensor **prediction) {
+dl_status dl_match_target(dl_tensor **target, dl_tensor **prediction) {
     dl_context *context = (*prediction)->context;
     if (!dl_dtype_is_float((*prediction)->dtype))
         return dl_fail(DL_DTYPE, "needs float predictions, got %s", dl_dtype_name((*prediction)->dtype));
@@ -18,7 +17,7 @@ static dl_status match(dl_tensor **target, dl_tensor **prediction) {
     return dl_check_same_shape(*target, *prediction);
 }
 
-static dl_tensor *mean_along(dl_tensor *x, int64_t axis) {
+dl_tensor *dl_mean_along(dl_tensor *x, int64_t axis) {
     return x ? dl_mean(x->context, x, 1, &axis, false) : NULL;
 }
 
@@ -26,32 +25,31 @@ static dl_tensor *call_mean_squared_error(const dl_object *loss, dl_tensor *targ
                                           dl_tensor **mask) {
     (void)loss;
     (void)mask;
-    if (match(&target, &prediction) != DL_OK)
+    if (dl_match_target(&target, &prediction) != DL_OK)
         return NULL;
-    return mean_along(dl_mse_loss(prediction->context, prediction, target, DL_REDUCTION_NONE), -1);
+    return dl_mean_along(dl_mse_loss(prediction->context, prediction, target, DL_REDUCTION_NONE), -1);
 }
 
 static dl_tensor *call_mean_absolute_error(const dl_object *loss, dl_tensor *target, dl_tensor *prediction,
                                            dl_tensor **mask) {
     (void)loss;
     (void)mask;
-    if (match(&target, &prediction) != DL_OK)
+    if (dl_match_target(&target, &prediction) != DL_OK)
         return NULL;
-    return mean_along(dl_l1_loss(prediction->context, prediction, target, DL_REDUCTION_NONE), -1);
+    return dl_mean_along(dl_l1_loss(prediction->context, prediction, target, DL_REDUCTION_NONE), -1);
 }
 
 static dl_tensor *call_huber(const dl_object *loss, dl_tensor *target, dl_tensor *prediction, dl_tensor **mask) {
     (void)mask;
     double delta = DL_OPTIONS(loss, dl_huber_options)->delta;
-    if (match(&target, &prediction) != DL_OK)
+    if (dl_match_target(&target, &prediction) != DL_OK)
         return NULL;
-    return mean_along(dl_huber_loss(prediction->context, prediction, target, delta, DL_REDUCTION_NONE), -1);
+    return dl_mean_along(dl_huber_loss(prediction->context, prediction, target, delta, DL_REDUCTION_NONE), -1);
 }
 
 /* ---- cross-entropies --------------------------------------------------------------------------------------------- */
 
-/* What to compute the loss from: the logits behind the prediction if `activation` made it from them. */
-static dl_tensor *scores_of(dl_tensor *prediction, const dl_activation_def *activation, bool *from_logits) {
+dl_tensor *dl_scores_of(dl_tensor *prediction, const dl_activation_def *activation, bool *from_logits) {
     if (!prediction->logits || prediction->logits_of != &activation->definition)
         return prediction;
     *from_logits = true;
@@ -59,7 +57,7 @@ static dl_tensor *scores_of(dl_tensor *prediction, const dl_activation_def *acti
 }
 
 /* Targets are shares of "yes". One that lies outside, such as the label 2, would draw the loss below zero for ever. */
-static dl_status check_shares(dl_tensor *target) {
+dl_status dl_check_shares(dl_tensor *target) {
     double lowest = 0, highest = 0;
     dl_context *context = target->context;
     if (dl_tensor_numel(target) == 0)
@@ -80,15 +78,15 @@ static dl_tensor *call_binary_crossentropy(const dl_object *loss, dl_tensor *tar
     const dl_crossentropy_options *options = DL_OPTIONS(loss, dl_crossentropy_options);
     dl_context *context = prediction->context;
     bool from_logits = options->from_logits;
-    dl_tensor *scores = scores_of(prediction, &dl_activation_sigmoid, &from_logits);
-    if (match(&target, &scores) != DL_OK || check_shares(target) != DL_OK)
+    dl_tensor *scores = dl_scores_of(prediction, &dl_activation_sigmoid, &from_logits);
+    if (dl_match_target(&target, &scores) != DL_OK || dl_check_shares(target) != DL_OK)
         return NULL;
     if (options->label_smoothing != 0)
         target = dl_add_number(context, dl_mul_number(context, target, 1 - options->label_smoothing),
                                0.5 * options->label_smoothing);
     dl_tensor *losses = from_logits ? dl_binary_cross_entropy_with_logits(context, scores, target, DL_REDUCTION_NONE)
                                     : dl_binary_cross_entropy(context, scores, target, DL_REDUCTION_NONE);
-    return mean_along(losses, options->axis);
+    return dl_mean_along(losses, options->axis);
 }
 
 /* The tensor with the axis of the classes made the last. */
@@ -102,7 +100,7 @@ static dl_tensor *call_categorical_crossentropy(const dl_object *loss, dl_tensor
     const dl_crossentropy_options *options = DL_OPTIONS(loss, dl_crossentropy_options);
     dl_context *context = prediction->context;
     bool from_logits = options->from_logits;
-    dl_tensor *scores = scores_of(prediction, &dl_activation_softmax, &from_logits);
+    dl_tensor *scores = dl_scores_of(prediction, &dl_activation_softmax, &from_logits);
     target = dl_to(context, target, scores->dtype);
     if (!target || dl_check_same_shape(target, scores) != DL_OK)
         return NULL;
@@ -146,7 +144,7 @@ static dl_tensor *call_sparse_categorical_crossentropy(const dl_object *loss, dl
     const dl_crossentropy_options *options = DL_OPTIONS(loss, dl_crossentropy_options);
     dl_context *context = prediction->context;
     bool from_logits = options->from_logits;
-    dl_tensor *scores = scores_of(prediction, &dl_activation_softmax, &from_logits);
+    dl_tensor *scores = dl_scores_of(prediction, &dl_activation_softmax, &from_logits);
     if (scores->dims == 0) {
         dl_fail(DL_SHAPE, "predictions must have the classes as a dimension, got {}");
         return NULL;
@@ -170,22 +168,6 @@ static dl_tensor *call_sparse_categorical_crossentropy(const dl_object *loss, dl
 
 /* ---- definitions ------------------------------------------------------------------------------------------------- */
 
-#define REDUCTION(type)                                                                                                \
-    { .name = "reduction", .kind = DL_FIELD_ENUM, .offset = offsetof(type, loss.reduction),                            \
-      .text = "sum_over_batch_size", .choices = "sum_over_batch_size|sum|mean|none",                                   \
-      .help = "of the samples' losses to one number" }
-#define NAME(type, default_name)                                                                                       \
-    { .name = "name", .kind = DL_FIELD_STRING, .offset = offsetof(type, loss.name), .flags = DL_NONE_OK,               \
-      .text = default_name, .help = "of the loss in logs" }
-/* The options of losses without others begin with the common ones. */
-typedef struct plain_options {
-    dl_loss_options loss;
-} plain_options;
-
-static const dl_field mean_squared_error_fields[] = {REDUCTION(plain_options),
-                                                     NAME(plain_options, "mean_squared_error"), DL_END};
-static const dl_field mean_absolute_error_fields[] = {REDUCTION(plain_options),
-                                                      NAME(plain_options, "mean_absolute_error"), DL_END};
 static const dl_field huber_fields[] = {
     DL_REAL(dl_huber_options, delta, 1.0, 0.0, DL_HIGHEST, DL_OPEN_MIN, "where the square turns into a line"),
     REDUCTION(dl_huber_options), NAME(dl_huber_options, "huber_loss"), DL_END};
@@ -208,18 +190,10 @@ static const dl_field sparse_categorical_crossentropy_fields[] = {
     REDUCTION(dl_crossentropy_options), AXIS, NAME(dl_crossentropy_options, "sparse_categorical_crossentropy"),
     DL_END};
 
-#define DEFINE(symbol, name_, aliases_, type, help_, formula_, shapes_)                                                \
-    const dl_loss_def dl_loss_##symbol = {                                                                             \
-        .definition = {.name = name_, .aliases = aliases_, .version = 1, .help = help_, .formula = formula_,           \
-                       .shapes = shapes_, .fields = symbol##_fields, .options_size = sizeof(type)},                    \
-        .call = call_##symbol};
-
-#define SAME_SHAPE "targets and predictions (N, ..., F) -> (N, ...)"
-
-DEFINE(mean_squared_error, "MeanSquaredError", "mean_squared_error|mse|MSE", plain_options, "Mean of squared errors.",
-       "mean((y - p)^2)", SAME_SHAPE)
-DEFINE(mean_absolute_error, "MeanAbsoluteError", "mean_absolute_error|mae|MAE", plain_options,
-       "Mean of absolute errors.", "mean(|y - p|)", SAME_SHAPE)
+DEFINE_PLAIN(mean_squared_error, "MeanSquaredError", "mean_squared_error|mse|MSE", "mean_squared_error",
+             "Mean of squared errors.", "mean((y - p)^2)", SAME_SHAPE)
+DEFINE_PLAIN(mean_absolute_error, "MeanAbsoluteError", "mean_absolute_error|mae|MAE", "mean_absolute_error",
+             "Mean of absolute errors.", "mean(|y - p|)", SAME_SHAPE)
 DEFINE(huber, "Huber", "huber|huber_loss", dl_huber_options, "Squares near zero, lines further off.",
        "mean(e^2 / 2 if |e| <= delta, else delta |e| - delta^2 / 2), e = y - p", SAME_SHAPE)
 DEFINE(binary_crossentropy, "BinaryCrossentropy", "binary_crossentropy|bce|BCE", dl_crossentropy_options,

@@ -56,8 +56,8 @@ static const dl_field exponential_decay_fields[] = {DECAY_FIELDS("ExponentialDec
 static const dl_field inverse_time_decay_fields[] = {DECAY_FIELDS("InverseTimeDecay")};
 
 DEFINE(exponential_decay, "ExponentialDecay", "exponential_decay", dl_exponential_decay_options, NULL,
-       "The rate falls by the same factor every decay_steps.", "initial_learning_rate * decay_rate^(step / decay_steps)",
-       NULL)
+       "The rate falls by the same factor every decay_steps.",
+       "initial_learning_rate * decay_rate^(step / decay_steps)", NULL)
 DEFINE(inverse_time_decay, "InverseTimeDecay", "inverse_time_decay", dl_exponential_decay_options, NULL,
        "The rate falls as one over the time.", "initial_learning_rate / (1 + decay_rate * step / decay_steps)", NULL)
 

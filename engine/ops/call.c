@@ -390,3 +390,7 @@ dl_tensor *dl_huber_loss(dl_context *context, dl_tensor *prediction, dl_tensor *
     return dl_apply1(context, &dl_op_huber_loss, (dl_tensor *[]){prediction, target}, 2,
                      &(dl_huber_loss_options){reduction, delta});
 }
+
+dl_tensor *dl_ctc_loss(dl_context *context, dl_tensor *log_probabilities, dl_tensor *labels) {
+    return dl_apply1(context, &dl_op_ctc_loss, (dl_tensor *[]){log_probabilities, labels}, 2, NULL);
+}

@@ -265,6 +265,8 @@ static const sample samples[] = {
     {"cross_entropy", NULL, {REAL(-2, 2, 4, 5), LABELS(1, 5, 4)}, 0},
     {"cross_entropy", "{\"ignore_class\": 0, \"label_smoothing\": 0.1}", {REAL(-2, 2, 6, 3), LABELS(0, 3, 6)}, 0},
     {"cross_entropy", NULL, {REAL(-2, 2, 4, 5), TARGET(0, 1, 4, 5)}, 0},
+    {"ctc_loss", NULL, {REAL(-4, -0.1, 3, 7, 4), LABELS(1, 3, 3, 3)}, 0},
+    {"ctc_loss", NULL, {REAL(-4, -0.1, 2, 1, 3), LABELS(0, 0, 2, 2)}, 0},
     {"nll_loss", "{\"ignore_class\": 0}", {REAL(-4, -0.5, 6, 3), LABELS(0, 3, 6)}, 0},
     {"nll_loss", "{\"reduction\": \"none\"}", {REAL(-4, -0.5, 2, 3, 4), LABELS(1, 4, 2, 3)}, 0},
 };

@@ -6,6 +6,7 @@ import keras64
 import numpy as np
 import torch
 
+import losses
 import optimizers
 from cases import Cases, distinct, leaf, normal, to_numpy, uniform
 from images import avg_pool2d
@@ -242,7 +243,40 @@ def optimizer_steps(cases):
             optimizers.add(cases, name, options)
 
 
-GROUPS = [merging, convolution, pooling, resizing, schedules, optimizer_steps]
+def loss_values(cases):
+    group = losses.Losses(cases)
+    positive = lambda id, *shape: uniform(id, *shape, low=0.1, high=3)
+    pairs = {
+        "KLDivergence": (losses.probabilities("kl/true", 5, 4), losses.probabilities("kl/pred", 5, 4)),
+        "Poisson": (positive("poisson/true", 5, 4), positive("poisson/pred", 5, 4)),
+        "Hinge": (losses.bits("hinge/true", 5, 4) * 2 - 1, normal("hinge/pred", 5, 4)),
+        "SquaredHinge": (losses.bits("hinge2/true", 5, 4), normal("hinge2/pred", 5, 4)),
+        "CategoricalHinge": (losses.one_hot("hinge3/true", 5, 4), distinct("hinge3/pred", 5, 4) * np.float32(0.5)),
+        "LogCosh": (normal("log_cosh/true", 5, 4, scale=2), normal("log_cosh/pred", 5, 4, scale=2)),
+        "MeanAbsolutePercentageError": (normal("mape/true", 5, 4), normal("mape/pred", 5, 4)),
+        "MeanSquaredLogarithmicError": (positive("msle/true", 5, 4), positive("msle/pred", 5, 4)),
+        "CosineSimilarity": (normal("cosine/true", 5, 4), normal("cosine/pred", 5, 4)),
+        "BinaryFocalCrossentropy": (losses.bits("focal/true", 5, 4), uniform("focal/pred", 5, 4, low=0.05, high=0.95)),
+        "CategoricalFocalCrossentropy": (losses.one_hot("focal/t", 5, 4), losses.probabilities("focal/p", 5, 4)),
+    }
+    for name, (y_true, y_pred) in pairs.items():
+        group.reductions(name, y_true, y_pred)
+    group.add("axis", "CosineSimilarity", normal("cosine/a", 2, 3, 4), normal("cosine/b", 2, 3, 4), None, {"axis": 2},
+              {"axis": 1})
+    for name, logits in (("BinaryFocalCrossentropy", normal("focal/logits", 5, 4)),
+                         ("CategoricalFocalCrossentropy", normal("focal/logits", 5, 4))):
+        options = {"alpha": 0.4, "gamma": 1.5, "from_logits": True, "label_smoothing": 0.1}
+        if name == "BinaryFocalCrossentropy":
+            options["apply_class_balancing"] = True
+        group.add("logits", name, pairs[name][0], logits, None, options)
+    text = np.array([[1, 2, 2, 0], [3, 0, 0, 0], [0, 0, 0, 0], [2, 1, 3, 1]], np.int64)
+    for reduction in ("sum_over_batch_size", "none"):
+        group.add(reduction, "CTC", text, normal("ctc/logits", 4, 8, 5), None, {"reduction": reduction})
+    weight = uniform("ctc/weight", 4, low=0.5, high=2)
+    group.add("weighted", "CTC", text, normal("ctc/logits2", 4, 6, 4, scale=2), weight)
+
+
+GROUPS = [merging, convolution, pooling, resizing, schedules, optimizer_steps, loss_values]
 
 
 def make():

@@ -103,11 +103,14 @@ end)
 describe("the loss", function()
   local file = golden.load "losses"
 
-  cases_of(file, "loss", function(_, case, dtype)
-    local arguments, leaves = file:arguments(case, dtype)
+  local function run(from, case, dtype)
+    local arguments, leaves = from:arguments(case, dtype)
     local loss = dlua.losses[case.class](golden.options(case))
-    file:check_call(case, dtype, loss(table.unpack(arguments)), leaves)
-  end)
+    from:check_call(case, dtype, loss(table.unpack(arguments)), leaves)
+  end
+
+  cases_of(file, "loss", run)
+  cases_of(golden.load "around", "loss", run)
 
   it("is found by the name that compile takes", function()
     for _, case in ipairs(file.cases) do

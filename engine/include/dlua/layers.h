@@ -155,7 +155,19 @@ extern "C" {
     X(huber)                                                                                                           \
     X(binary_crossentropy)                                                                                             \
     X(categorical_crossentropy)                                                                                        \
-    X(sparse_categorical_crossentropy)
+    X(sparse_categorical_crossentropy)                                                                                 \
+    X(kl_divergence)                                                                                                   \
+    X(poisson)                                                                                                         \
+    X(hinge)                                                                                                           \
+    X(squared_hinge)                                                                                                   \
+    X(categorical_hinge)                                                                                               \
+    X(log_cosh)                                                                                                        \
+    X(mean_absolute_percentage_error)                                                                                  \
+    X(mean_squared_logarithmic_error)                                                                                  \
+    X(cosine_similarity)                                                                                               \
+    X(binary_focal_crossentropy)                                                                                       \
+    X(categorical_focal_crossentropy)                                                                                  \
+    X(ctc)
 
 #define DL_METRIC_TABLE(X)                                                                                             \
     X(mean)                                                                                                            \

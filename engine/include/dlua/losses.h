@@ -23,6 +23,19 @@ typedef struct dl_crossentropy_options {
     int64_t axis;
 } dl_crossentropy_options; /* binary, categorical, sparse_categorical */
 
+typedef struct dl_axis_loss_options {
+    dl_loss_options loss;
+    int64_t axis;
+} dl_axis_loss_options; /* cosine_similarity */
+typedef struct dl_focal_options {
+    dl_loss_options loss;
+    bool apply_class_balancing; /* binary */
+    double alpha, gamma;
+    bool from_logits;
+    double label_smoothing;
+    int64_t axis;
+} dl_focal_options; /* binary and categorical focal cross-entropy */
+
 /* ---- metrics ----------------------------------------------------------------------------------------------------- */
 
 typedef struct dl_binary_accuracy_options {

@@ -48,6 +48,7 @@ extern "C" {
     X(softmax_cross_entropy) X(softmax_cross_entropy_probabilities)                                                    \
     X(categorical_cross_entropy) X(sparse_categorical_cross_entropy)                                                   \
     X(binary_cross_entropy) X(binary_cross_entropy_with_logits) X(mse_loss) X(l1_loss) X(huber_loss)                   \
+    X(ctc_loss)                                                                                                        \
     X(cross_entropy) X(nll_loss)
 
 #define X(name) DL_API extern const dl_op dl_op_##name;
@@ -447,6 +448,10 @@ typedef struct dl_cross_entropy_options {
 /* softmax_cross_entropy with a reduction; the mean is over the labels that are not ignored. */
 DL_API dl_tensor *dl_cross_entropy(dl_context *context, dl_tensor *logits, dl_tensor *labels,
                                    const dl_cross_entropy_options *options);
+
+/* -log of the probability that log_probabilities (N, T, classes + 1) spell labels (N, L) -> (N). Label 0 is padding, and
+ * the first place of a step is the blank's. */
+DL_API dl_tensor *dl_ctc_loss(dl_context *context, dl_tensor *log_probabilities, dl_tensor *labels);
 
 typedef struct dl_nll_loss_options {
     int reduction;
