@@ -181,6 +181,14 @@ static dl_tensor *zeros_of(dl_context *context, const dl_tensor *x, int64_t size
     return dl_zeros(context, x->dtype, 2, (int64_t[]){x->shape[0], size});
 }
 
+/* DL_OK if all states are there, else the failure that made one NULL. */
+static dl_status check_states(const dl_sequence *sequence, dl_tensor *const *states) {
+    for (int i = 0; i < sequence->sizes.count; i++)
+        if (!states[i])
+            return dl_last_status();
+    return DL_OK;
+}
+
 /* Where the mask of the step is false, the output before and the states before. */
 static dl_status hold_back(dl_context *context, const dl_sequence *sequence, int64_t place, dl_tensor *before,
                            dl_tensor *const *old, dl_tensor **states, dl_tensor **output) {
@@ -188,7 +196,8 @@ static dl_status hold_back(dl_context *context, const dl_sequence *sequence, int
     *output = dl_where(context, valid, *output, before);
     for (int i = 0; i < sequence->sizes.count; i++)
         states[i] = dl_where(context, valid, states[i], old[i]);
-    return *output ? DL_OK : dl_last_status();
+    DL_TRY(*output ? DL_OK : dl_last_status());
+    return check_states(sequence, states);
 }
 
 /* Zero where the mask is false; output in the order of work. */
@@ -199,7 +208,7 @@ static dl_tensor *zero_masked(dl_context *context, const dl_sequence *sequence, 
         mask = dl_flip(context, mask, 1, &steps);
     if (!sequence->mode.return_sequences)
         mask = dl_select(context, mask, 1, sequence->x->shape[1] - 1);
-    return dl_masked_fill(context, output, dl_eq(context, dl_unsqueeze(context, mask, -1), dl_number(context, 0, mask)), 0);
+    return dl_where(context, dl_unsqueeze(context, mask, -1), output, dl_number(context, 0, output));
 }
 
 static dl_status run_step(dl_context *context, const dl_sequence *sequence, int64_t s, dl_step_function step,
@@ -221,10 +230,11 @@ dl_status dl_run_steps(dl_context *context, const dl_sequence *sequence, dl_step
     for (int i = 0; i < sequence->sizes.count; i++)
         states[i] = sequence->states[i] ? sequence->states[i]
                                         : zeros_of(context, sequence->x, sequence->sizes.sizes[i]);
+    DL_TRY(last ? check_states(sequence, states) : dl_last_status());
     dl_tensor **all = dl_alloc_array(context, (size_t)T, sizeof *all);
     if (!all)
         return dl_last_status();
-    dl_status status = last ? DL_OK : dl_last_status();
+    dl_status status = DL_OK;
     for (int64_t s = 0; status == DL_OK && s < T; s++) {
         status = run_step(context, sequence, s, step, argument, states, &last);
         all[s] = last;

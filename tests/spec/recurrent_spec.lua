@@ -222,6 +222,46 @@ describe("padded sequences in a model", function()
   end)
 end)
 
+describe("states in a graph", function()
+  it("go from an encoder to a decoder, also in a model that was loaded", function()
+    dlua.manual_seed(7)
+    local source = dlua.Input { shape = { dlua.none, 3 }, name = "source" }
+    local target = dlua.Input { shape = { dlua.none, 2 }, name = "target" }
+    local _, h, c = layers.LSTM { 4, return_state = true } (layers.Masking {} (source))
+    local decoded = layers.LSTM { 4, return_sequences = true } (target, { initial_state = { h, c } })
+    local model = dlua.Model { inputs = { source, target },
+                               outputs = layers.TimeDistributed { layers.Dense { 2 } } (decoded) }
+    model:compile { loss = "mse", optimizer = "adam" }
+    local x, y = dlua.randn(6, 5, 3), dlua.randn(6, 4, 2)
+    local before = model:evaluate { { x, y }, y, verbose = 0 }
+    model:fit { { x, y }, y, epochs = 5, verbose = 0 }
+    assert.is_true(model:evaluate { { x, y }, y, verbose = 0 } < before)
+    local other = x:clone()
+    other[{ {}, 1 }]:zero_() -- the encoder's first step, now padding
+    assert.is_true(largest(model:predict { { x, y } } - model:predict { { other, y } }) > 1e-4)
+    local path = os.tmpname()
+    model:save(path)
+    local loaded = dlua.load_model(path)
+    os.remove(path)
+    assert.are.equal(0, largest(model:predict { { x, y } } - loaded:predict { { x, y } }))
+  end)
+
+  it("stay from batch to batch of fit and predict", function()
+    dlua.manual_seed(7)
+    local model = dlua.Sequential { layers.GRU { 4, stateful = true, input_shape = { 5, 3 } }, layers.Dense { 1 } }
+    local x = dlua.randn(6, 5, 3)
+    local first, second = model:predict { x }, model:predict { x }
+    assert.is_true(largest(first - second) > 1e-4)
+    model:reset_states()
+    assert.are.equal(0, largest(first - model:predict { x }))
+    model:reset_states()
+    model:compile { loss = "mse", optimizer = "sgd" }
+    model:fit { x, dlua.randn(6, 1), batch_size = 3, epochs = 2, shuffle = false, verbose = 0 }
+    local message = support.message_of(model.predict, model, { x })
+    assert.is_truthy(message:find("keeps states of shape {3, 4}, got sequences {6, 5, 3}", 1, true), message)
+  end)
+end)
+
 describe("the threads of a recurrent layer", function()
   it("do not change its bits", function()
     local code = [[
