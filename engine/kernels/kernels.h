@@ -17,6 +17,7 @@
 #define DL_KERNELS_KERNELS_H
 
 #include "base/base.h"
+#include "kernels/rows_attention.h"
 #include "kernels/rows_dense.h"
 #include "kernels/rows_math.h"
 #include "kernels/rows_recurrent.h"
@@ -28,8 +29,9 @@
 
 #define DL_KERNEL_ROWS(X)                                                                                              \
     DL_DENSE_ROWS(X)                                                                                                   \
-    DL_MATH_ROWS(X)                                                                                                    \
-    DL_RECURRENT_ROWS(X)
+    DL_ATTENTION_ROWS(X)                                                                                               \
+    DL_RECURRENT_ROWS(X)                                                                                               \
+    DL_MATH_ROWS(X)
 
 typedef struct dl_kernels {
     const char *isa;

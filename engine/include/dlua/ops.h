@@ -44,6 +44,7 @@ extern "C" {
     X(batch_norm) X(batch_norm_training)                                                                               \
     X(layer_norm) X(rms_norm) X(group_norm) X(embedding)                                                               \
     X(lstm) X(gru) X(simple_rnn)                                                                                       \
+    X(dot_product_attention) X(scaled_dot_product_attention)                                                           \
     X(dropout) X(uniform) X(normal) X(truncated_normal) X(bernoulli)                                                   \
     X(softmax_cross_entropy) X(softmax_cross_entropy_probabilities)                                                    \
     X(categorical_cross_entropy) X(sparse_categorical_cross_entropy)                                                   \

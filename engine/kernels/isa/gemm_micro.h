@@ -115,8 +115,8 @@ static void product_panel(const product *p, int64_t rows, int vectors, const rea
 
 /* The same for any number of columns up to PANEL: rows of c and bias end there, those of b are filled up to whole
  * vectors. */
-static void product_columns(const product *p, int64_t rows, int64_t columns, const real *a, const real *b, real *c,
-                            const real *bias) {
+__attribute__((unused)) static void product_columns(const product *p, int64_t rows, int64_t columns, const real *a,
+                                                    const real *b, real *c, const real *bias) {
     int vectors = (int)((columns + LANES - 1) / LANES);
     if (columns == (int64_t)vectors * LANES) {
         product_panel(p, rows, vectors, a, b, c, bias);

@@ -7,6 +7,7 @@
 #include "kernels/elementwise.h"
 #include "kernels/isa/convert.h"
 #include "kernels/isa/math.h"
+#include "kernels/isa/philox.h"
 #include "kernels/kernels.h"
 
 /* Positions that are drawn at once, and those of a parallel tile. */
@@ -24,32 +25,10 @@ typedef struct random_call {
     int64_t n, positions;
 } random_call;
 
-/* One round of Philox on the words c0 .. c3 with the keys k0, k1. */
-#define ROUND                                                                                                          \
-    {                                                                                                                  \
-        uint64_t product0 = (uint64_t)0xD2511F53u * c0, product1 = (uint64_t)0xCD9E8D57u * c2;                         \
-        c0 = (uint32_t)(product1 >> 32) ^ c1 ^ k0;                                                                     \
-        c2 = (uint32_t)(product0 >> 32) ^ c3 ^ k1;                                                                     \
-        c1 = (uint32_t)product1;                                                                                       \
-        c3 = (uint32_t)product0;                                                                                       \
-        k0 += 0x9E3779B9u;                                                                                             \
-        k1 += 0xBB67AE85u;                                                                                             \
-    }
-
-/* The words of POSITIONS positions from `position` of the call on: dl_stream_words in lanes. */
+/* The words of POSITIONS positions from `position` of the call on. */
 static void draw(const random_call *call, int64_t position, uint32_t (*words)[POSITIONS]) {
-    const uint64_t first = call->stream.position + (uint64_t)position, stream = call->stream.stream;
-    const uint32_t key0 = (uint32_t)call->stream.seed, key1 = (uint32_t)(call->stream.seed >> 32);
-    uint32_t *w0 = words[0], *w1 = words[1], *w2 = words[2], *w3 = words[3];
-    _Pragma("omp simd") for (int i = 0; i < POSITIONS; i++) {
-        uint64_t at = first + (uint64_t)i;
-        uint32_t c0 = (uint32_t)at, c1 = (uint32_t)(at >> 32), c2 = (uint32_t)stream, c3 = (uint32_t)(stream >> 32);
-        uint32_t k0 = key0, k1 = key1;
-        ROUND ROUND ROUND ROUND ROUND ROUND ROUND ROUND ROUND ROUND w0[i] = c0;
-        w1[i] = c1;
-        w2[i] = c2;
-        w3[i] = c3;
-    }
+    uint32_t *const rows[4] = {words[0], words[1], words[2], words[3]};
+    dl_philox_blocks(&call->stream, call->stream.position + (uint64_t)position, POSITIONS, rows);
 }
 
 /* 24 bits of one word, 53 of two, in [0, 1). */
