@@ -39,6 +39,7 @@ int luaopen_dlua(lua_State *L) {
     lua_setfield(L, -3, "dlua");
     open_base(L);
     dlua_open_runtime(L);
+    dlua_open_checkpoint(L);
     dlua_open_terminal(L);
     dlua_open_creation(L);
     dlua_open_tensors(L);

@@ -51,6 +51,8 @@ void dlua_open_optimizers(lua_State *L);
 void dlua_open_custom_layers(lua_State *L);
 void dlua_open_files(lua_State *L);
 void dlua_open_runtime(lua_State *L);
+/* Adds dlua.checkpoint. */
+void dlua_open_checkpoint(lua_State *L);
 
 /* Arithmetic for the class of symbols, whose metatable is at the top. */
 void dlua_add_symbol_arithmetic(lua_State *L);

@@ -417,7 +417,12 @@ static int tensor_backward(lua_State *L) {
     int flags;
     dl_tensor *tensor = check_self(L, "backward");
     dl_tensor *gradient = read_backward_options(L, 2, "backward", &flags);
-    dlua_check(L, dl_backward(tensor, gradient, flags));
+    dlua_state *state = dlua_get_state(L);
+    lua_State *caller = state->caller;
+    state->caller = L; /* a checkpoint calls its function again */
+    dl_status status = dl_backward(tensor, gradient, flags);
+    state->caller = caller;
+    dlua_check(L, status);
     dlua_collect_if_grown(L);
     return 0;
 }
@@ -445,7 +450,11 @@ static int gradients_function(lua_State *L) {
     lua_createtable(L, count, 0);
     dl_context *context = dlua_context(L);
     size_t mark = dl_scope_begin(context);
+    dlua_state *state = dlua_get_state(L);
+    lua_State *caller = state->caller;
+    state->caller = L;
     dl_status status = dl_gradients(output, gradient, inputs, count, flags, made);
+    state->caller = caller;
     for (int k = 0; status == DL_OK && k < count; k++) {
         if (made[k] != NULL)
             dl_retain(made[k]);

@@ -120,7 +120,8 @@ static void node_free(dl_node *node) {
         dl_free(node->options);
     }
     if (node->leaf) {
-        node->leaf->node = NULL;
+        if (node->leaf->node == node) /* else the leaf was set apart and has another */
+            node->leaf->node = NULL;
         dl_release(node->leaf);
     }
     dl_free(node);

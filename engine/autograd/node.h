@@ -23,6 +23,7 @@ struct dl_node {
     int outputs;
     bool consumed; /* backward has freed what it needed */
     bool queued;   /* waits in a running backward */
+    bool seen;     /* by a running search for leaves */
     edge *edges;   /* [inputs] */
     bool *needs;   /* [inputs] */
     int *dims;

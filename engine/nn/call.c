@@ -3,7 +3,7 @@
  * Always true: a definition's build, infer and call get arguments that are complete (dl_complete_arguments). */
 #include <string.h>
 
-#include "nn/nn.h"
+#include "nn/checkpoint.h"
 
 /* ---- building and checking --------------------------------------------------------------------------------------- */
 
@@ -201,8 +201,11 @@ dl_status dl_layer_run(dl_layer *layer, dl_layer_call *call) {
         DL_TRY(dl_decoding_enter(call->decoding, layer, &call->decoding_place));
     call->outputs = 0;
     memset(call->out_masks, 0, sizeof call->out_masks);
-    if ((definition->flags & DL_LAYER_RANDOM) && call->deferred)
-        DL_TRY(remember_place(layer, call->deferred));
+    if (definition->flags & DL_LAYER_RANDOM) {
+        DL_TRY(dl_checkpoint_note_draw(layer));
+        if (call->deferred)
+            DL_TRY(remember_place(layer, call->deferred));
+    }
     size_t scope = dl_scope_begin(call->context);
     dl_status status = dl_call_finish(layer, call, scope, definition->call(layer, call));
     call->arguments = given;

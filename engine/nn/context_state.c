@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "nn/nn.h"
+#include "nn/checkpoint.h"
 
 typedef struct name_count {
     char *prefix;
@@ -16,6 +16,7 @@ typedef struct nn_state {
     name_count *names; /* how many names of each prefix were given */
     bool loading;
     int64_t elements_left; /* of the weights of the file that is loaded */
+    struct dl_checkpoint_object *checkpoint; /* the innermost whose first run is under way */
 } nn_state;
 
 static void free_state(void *value) {
@@ -116,4 +117,11 @@ dl_status dl_loading_take(dl_context *context, int dims, const int64_t *shape, b
         return dl_fail(DL_FORMAT, "the architecture asks for more weights than the file has");
     state->elements_left -= elements;
     return DL_OK;
+}
+
+/* ---- checkpoints ------------------------------------------------------------------------------------------------- */
+
+struct dl_checkpoint_object **dl_checkpoint_under_way(dl_context *context) {
+    nn_state *state = state_of(context);
+    return state ? &state->checkpoint : NULL;
 }

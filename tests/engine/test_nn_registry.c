@@ -16,6 +16,13 @@ static const struct {
     {"layer", "Conv2D", "{\"filters\": 8, \"kernel_size\": [3, 2], \"strides\": 2, \"padding\": \"same\"}"},
     {"layer", "AveragePooling2D", "{\"pool_size\": 2}"},
     {"layer", "Embedding", "{\"input_dim\": 9, \"output_dim\": 4, \"mask_zero\": true}"},
+    {"layer", "PositionEmbedding", "{\"sequence_length\": 6}"},
+    {"layer", "TokenAndPositionEmbedding",
+     "{\"vocabulary_size\": 9, \"sequence_length\": 8, \"embedding_dim\": 4, \"mask_zero\": true}"},
+    {"layer", "TransformerEncoder", "{\"intermediate_dim\": 5, \"num_heads\": 1, \"dropout\": 0.2}"},
+    {"layer", "TransformerDecoder", "{\"intermediate_dim\": 5, \"num_heads\": 1, \"activation\": \"gelu\"}"},
+    {"layer", "MultiHeadAttention", "{\"num_heads\": 2, \"key_dim\": 3}"},
+    {"layer", "GroupQueryAttention", "{\"head_dim\": 3, \"num_query_heads\": 4, \"num_key_value_heads\": 2}"},
     {"layer", "GroupNormalization", "{\"groups\": 2}"},
     {"layer", "TextVectorization", "{\"vocabulary\": [\"a\", \"bc\"], \"output_mode\": \"tf_idf\", "
                                    "\"idf_weights\": [0.5, 0.25]}"},

@@ -10,7 +10,7 @@ os.environ["KERAS_BACKEND"] = "torch"
 import torch
 
 FILES = ["ops", "activations", "layers", "losses", "metrics", "optimizers", "initializers", "training", "around",
-         "recurrent", "defaults"]
+         "recurrent", "attention", "defaults"]
 
 
 def main():

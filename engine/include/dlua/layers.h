@@ -92,6 +92,16 @@ extern "C" {
     X(bidirectional)                                                                                                   \
     X(time_distributed)                                                                                                \
     X(masking)                                                                                                         \
+    X(attention)                                                                                                       \
+    X(additive_attention)                                                                                              \
+    X(multi_head_attention)                                                                                            \
+    X(group_query_attention)                                                                                           \
+    X(position_embedding)                                                                                              \
+    X(sine_position_encoding)                                                                                          \
+    X(rotary_embedding)                                                                                                \
+    X(token_and_position_embedding)                                                                                    \
+    X(transformer_encoder)                                                                                             \
+    X(transformer_decoder)                                                                                             \
     X(sequential)                                                                                                      \
     X(functional)
 

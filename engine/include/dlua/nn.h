@@ -224,6 +224,20 @@ DL_API int64_t dl_layer_count_params(const dl_layer *layer, bool trainable_only)
 /* Freezes or frees the layer and all in it; a compiled model follows at its next step. */
 DL_API void dl_layer_set_trainable(dl_layer *layer, bool trainable);
 
+/* ---- checkpoints ------------------------------------------------------------------------------------------------- */
+
+/* Computes out[] (tensors of the open scope, at most DL_MAX_OUTPUTS) from in[]; may be called again with equal inputs,
+ * and must do the same then. */
+typedef dl_status (*dl_checkpoint_function)(void *user, dl_tensor *const *in, int inputs, dl_tensor **out,
+                                            int *outputs);
+/* function's results without what its backward needs: the graph keeps the inputs alone, and the backward calls function
+ * again, with the same random numbers, for bitwise the same gradients of all weights that function uses and of the
+ * inputs (but for the order of the sum of an input that is used outside too) (Chen et al. 2016). user belongs to the checkpoint, which calls free_user (may be NULL) at its end, also after a
+ * failure. Ownership of out[] is that of dlua/tensor.h. */
+DL_API dl_status dl_checkpoint(dl_context *context, dl_checkpoint_function function, void *user,
+                               void (*free_user)(void *user), dl_tensor *const *in, int inputs, dl_tensor **out,
+                               int *outputs);
+
 /* ---- activations, initializers, regularizers --------------------------------------------------------------------- */
 
 typedef struct dl_activation_def {

@@ -1,0 +1,338 @@
+/* nn/layer_multi_head_attention.c: MultiHeadAttention and GroupQueryAttention, which differ in how many heads keys and
+ * values have. Children in order: query, key, value, attention_output.
+ *
+ * A cache (N, 2, S, K, E) holds the keys and values of the steps so far: with cache_update_index the new ones take their
+ * place in it, and the cache comes back as a second output. */
+#include <math.h>
+#include <string.h>
+
+#include "nn/attention.h"
+
+static const char *const input_names[] = {"query", "value", "key", "query_mask", "value_mask", "key_mask",
+                                          "attention_mask", "cache", NULL};
+enum { QUERY, KEY, VALUE, OUTPUT };
+
+/* What both classes come down to. */
+typedef struct heads {
+    int64_t query_heads, key_heads, key_dim, value_dim;
+    double dropout;
+} heads;
+
+static heads heads_of(const dl_layer *layer) {
+    if (layer->object.definition == &dl_layer_multi_head_attention.definition) {
+        const dl_multi_head_attention_options *o = DL_OPTIONS(layer, dl_multi_head_attention_options);
+        return (heads){o->num_heads, o->num_heads, o->key_dim, o->value_dim == DL_NONE ? o->key_dim : o->value_dim,
+                       o->dropout};
+    }
+    const dl_group_query_attention_options *o = DL_OPTIONS(layer, dl_group_query_attention_options);
+    return (heads){o->num_query_heads, o->num_key_value_heads, o->head_dim, o->head_dim, o->dropout};
+}
+
+static const dl_attention_weights_options *weights_of(const dl_layer *layer) {
+    return layer->object.definition == &dl_layer_multi_head_attention.definition
+               ? &DL_OPTIONS(layer, dl_multi_head_attention_options)->weights
+               : &DL_OPTIONS(layer, dl_group_query_attention_options)->weights;
+}
+
+/* ---- children ------------------------------------------------------------------------------------------------------ */
+
+static void copy_object(dl_object *from, dl_object **to) {
+    if (from)
+        dl_object_retain(from);
+    *to = from;
+}
+
+static dl_status add_projection(dl_layer *layer, const char *name, int64_t in_dims, const dl_ints *out) {
+    const dl_attention_weights_options *weights = weights_of(layer);
+    dl_projection_options options;
+    dl_options_init(&dl_layer_projection.definition, &options, sizeof options);
+    options.in_dims = in_dims;
+    options.out = *out;
+    options.use_bias = weights->use_bias;
+    copy_object(weights->kernel_initializer, &options.kernel_initializer);
+    copy_object(weights->bias_initializer, &options.bias_initializer);
+    copy_object(weights->kernel_regularizer, &options.kernel_regularizer);
+    copy_object(weights->bias_regularizer, &options.bias_regularizer);
+    copy_object(weights->activity_regularizer, &options.activity_regularizer);
+    return dl_add_inner_layer(layer, &dl_layer_projection, name, &options);
+}
+
+/* The output's sizes are known when the layer is built, so that child is made then. */
+static dl_status init(dl_layer *layer) {
+    heads h = heads_of(layer);
+    int64_t seed = weights_of(layer)->seed;
+    if (seed != DL_NONE)
+        layer->stream = (dl_stream){.seed = (uint64_t)seed};
+    if (h.query_heads % h.key_heads != 0)
+        return dl_fail(DL_INVALID, "%s: num_query_heads (%lld) must be a multiple of num_key_value_heads (%lld)",
+                       dl_layer_class(layer), (long long)h.query_heads, (long long)h.key_heads);
+    DL_TRY(add_projection(layer, "query", 1, &(dl_ints){2, {h.query_heads, h.key_dim}}));
+    DL_TRY(add_projection(layer, "key", 1, &(dl_ints){2, {h.key_heads, h.key_dim}}));
+    return add_projection(layer, "value", 1, &(dl_ints){2, {h.key_heads, h.value_dim}});
+}
+
+/* ---- shapes -------------------------------------------------------------------------------------------------------- */
+
+static const dl_spec *input_spec(const dl_layer *layer, const dl_inputs *inputs, int role) {
+    int place = dl_find_input(layer, inputs->arguments, inputs->count, role, 0);
+    return place < 0 ? NULL : &inputs->specs[place];
+}
+
+static bool agree(int64_t a, int64_t b) {
+    return a == b || a == DL_NONE || b == DL_NONE;
+}
+
+static dl_status check_sequences(const dl_layer *layer, const dl_spec *query, const dl_spec *key, const dl_spec *value) {
+    if (key->dims == 3 && value->dims == 3 && agree(key->shape[0], query->shape[0]) &&
+        agree(value->shape[0], query->shape[0]) && agree(key->shape[1], value->shape[1]))
+        return DL_OK;
+    return dl_fail(DL_SHAPE,
+                   "%s: query %s, key %s and value %s must be (batch, steps, features), with equal batches, and key and "
+                   "value of equally many steps",
+                   dl_layer_class(layer), dl_spec_text_of(query).at, dl_spec_text_of(key).at,
+                   dl_spec_text_of(value).at);
+}
+
+static dl_status check_cache(const dl_layer *layer, const dl_spec *query, const dl_spec *cache) {
+    heads h = heads_of(layer);
+    if (h.key_dim != h.value_dim)
+        return dl_fail(DL_INVALID, "%s: a cache needs equal key_dim and value_dim, and they are %lld and %lld",
+                       dl_layer_class(layer), (long long)h.key_dim, (long long)h.value_dim);
+    if (cache->dims == 5 && agree(cache->shape[0], query->shape[0]) && cache->shape[1] == 2 &&
+        cache->shape[3] == h.key_heads && cache->shape[4] == h.key_dim)
+        return DL_OK;
+    dl_spec wanted = {.dims = 5, .shape = {query->shape[0], 2, DL_NONE, h.key_heads, h.key_dim}};
+    return dl_fail(DL_SHAPE, "%s: cache must be %s for a query %s, got %s", dl_layer_class(layer),
+                   dl_spec_text_of(&wanted).at, dl_spec_text_of(query).at, dl_spec_text_of(cache).at);
+}
+
+static dl_status check_masks(const dl_layer *layer, const dl_inputs *inputs, const dl_spec *query, int64_t keys) {
+    int64_t queries[2] = {query->shape[0], query->shape[1]}, steps[2] = {query->shape[0], keys};
+    int64_t scores[4] = {query->shape[0], heads_of(layer).query_heads, query->shape[1], keys};
+    int64_t pairs[3] = {query->shape[0], query->shape[1], keys};
+    for (int role = DL_MHA_QUERY_MASK; role <= DL_MHA_KEY_MASK; role++) {
+        const dl_spec *mask = input_spec(layer, inputs, role);
+        if (mask)
+            DL_TRY(dl_check_mask_spec(layer, input_names[role], mask, 2, role == DL_MHA_QUERY_MASK ? queries : steps,
+                                      query));
+    }
+    const dl_spec *mask = input_spec(layer, inputs, DL_MHA_ATTENTION_MASK);
+    if (!mask)
+        return DL_OK;
+    return mask->dims == 4 ? dl_check_mask_spec(layer, "attention_mask", mask, 4, scores, query)
+                           : dl_check_mask_spec(layer, "attention_mask", mask, 3, pairs, query);
+}
+
+/* The sequences of a call; key is value where it is not given. */
+typedef struct sequences {
+    const dl_spec *query, *key, *value, *cache;
+} sequences;
+
+static dl_status read_sequences(const dl_layer *layer, const dl_inputs *inputs, sequences *out) {
+    out->query = input_spec(layer, inputs, DL_MHA_QUERY);
+    out->value = input_spec(layer, inputs, DL_MHA_VALUE);
+    out->key = input_spec(layer, inputs, DL_MHA_KEY);
+    out->cache = input_spec(layer, inputs, DL_MHA_CACHE);
+    if (!out->value)
+        return dl_fail(DL_INVALID, "%s: the input 'value' is missing", dl_layer_class(layer));
+    if (!out->key)
+        out->key = out->value;
+    return check_sequences(layer, out->query, out->key, out->value);
+}
+
+static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
+    sequences s;
+    heads h = heads_of(layer);
+    DL_TRY(read_sequences(layer, inputs, &s));
+    dl_ints out = {1, {s.query->shape[2]}};
+    if (layer->object.definition == &dl_layer_multi_head_attention.definition &&
+        DL_OPTIONS(layer, dl_multi_head_attention_options)->output_shape.count > 0)
+        out = DL_OPTIONS(layer, dl_multi_head_attention_options)->output_shape;
+    if (out.at[0] == DL_NONE || out.at[0] == 0)
+        return dl_fail(DL_SHAPE, "%s needs to know the last size of its query, got %s", dl_layer_class(layer),
+                       dl_spec_text_of(s.query).at);
+    const dl_spec *of[3] = {s.query, s.key, s.value};
+    for (int i = 0; i < 3; i++)
+        DL_TRY(dl_layer_build(layer->children[i], &(dl_inputs){of[i], 1, NULL}));
+    if (layer->child_count == OUTPUT)
+        DL_TRY(add_projection(layer, "attention_output", 2, &out));
+    dl_spec mixed = *s.query;
+    mixed.dims = 4;
+    mixed.shape[2] = h.query_heads;
+    mixed.shape[3] = h.value_dim;
+    return dl_layer_build(layer->children[OUTPUT], &(dl_inputs){&mixed, 1, NULL});
+}
+
+static dl_status infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
+    const dl_mha_call_options *options = inputs->arguments->options;
+    sequences s;
+    heads h = heads_of(layer);
+    int made;
+    DL_TRY(read_sequences(layer, inputs, &s));
+    const dl_spec *of[3] = {s.query, s.key, s.value};
+    dl_spec projected;
+    for (int i = 0; i < 3; i++)
+        DL_TRY(dl_layer_infer(layer->children[i], &(dl_inputs){of[i], 1, NULL}, &projected, &made));
+    if (s.cache)
+        DL_TRY(check_cache(layer, s.query, s.cache));
+    else if (options->cache_update_index != DL_NONE)
+        return dl_fail(DL_INVALID, "%s: cache_update_index says where in a cache, and there is no cache",
+                       dl_layer_class(layer));
+    int64_t keys = s.cache ? s.cache->shape[2] : s.key->shape[1];
+    DL_TRY(check_masks(layer, inputs, s.query, keys));
+    dl_spec mixed = {.dtype = layer->dtype, .dims = 4,
+                     .shape = {s.query->shape[0], s.query->shape[1], h.query_heads, h.value_dim}};
+    DL_TRY(dl_layer_infer(layer->children[OUTPUT], &(dl_inputs){&mixed, 1, NULL}, &out[0], outputs));
+    if (options->return_attention_scores)
+        out[(*outputs)++] = (dl_spec){.dtype = layer->dtype, .dims = 4,
+                                      .shape = {s.query->shape[0], h.query_heads, s.query->shape[1], keys}};
+    if (s.cache)
+        out[(*outputs)++] = *s.cache;
+    return DL_OK;
+}
+
+/* ---- the call ------------------------------------------------------------------------------------------------------ */
+
+/* The mask that is given, or the one that came with the input. */
+static dl_tensor *mask_of(const dl_layer *layer, const dl_layer_call *call, int mask_role, int role) {
+    dl_tensor *given = dl_call_input(layer, call, mask_role);
+    return given ? given : dl_call_mask(layer, call, role);
+}
+
+/* What all queries of a sample may see, and what attention_mask says. */
+static dl_tensor *read_masks(const dl_layer *layer, const dl_layer_call *call, dl_status *status) {
+    dl_context *context = call->context;
+    dl_tensor *value = mask_of(layer, call, DL_MHA_VALUE_MASK, DL_MHA_VALUE);
+    dl_tensor *key = mask_of(layer, call, DL_MHA_KEY_MASK, DL_MHA_KEY);
+    dl_tensor *mask = dl_call_input(layer, call, DL_MHA_ATTENTION_MASK);
+    if (mask && mask->dims == 3)
+        mask = dl_unsqueeze(context, mask, 1);
+    dl_tensor *steps = dl_both_masks(context, dl_key_mask(context, value), dl_key_mask(context, key), status);
+    return dl_both_masks(context, steps, mask, status);
+}
+
+/* The cache with new keys and values in the place of its steps `at` and after; sets key and value to what it holds. */
+static dl_tensor *update_cache(dl_layer_call *call, dl_tensor *cache, int64_t at, dl_tensor **key, dl_tensor **value) {
+    dl_context *context = call->context;
+    if (at != DL_NONE) {
+        if (!*key || !*value)
+            return NULL;
+        int64_t end = at + (*key)->shape[1];
+        if (end > cache->shape[2]) {
+            dl_fail(DL_INVALID, "cache_update_index %lld and %lld new steps do not fit into a cache of %lld steps",
+                    (long long)at + 1, (long long)(*key)->shape[1], (long long)cache->shape[2]);
+            return NULL;
+        }
+        dl_tensor *parts[3] = {dl_slice(context, cache, 2, 0, at, 1),
+                               dl_stack(context, (dl_tensor *[]){*key, *value}, 2, 1),
+                               dl_slice(context, cache, 2, end, DL_NONE, 1)};
+        cache = dl_cat(context, parts, 3, 2);
+    }
+    *key = dl_select(context, cache, 1, 0);
+    *value = dl_select(context, cache, 1, 1);
+    return cache;
+}
+
+static dl_status call_attention(dl_layer *layer, dl_layer_call *call) {
+    const dl_mha_call_options *options = call->arguments->options;
+    heads h = heads_of(layer);
+    dl_status status = DL_OK;
+    dl_tensor *query = dl_call_input(layer, call, DL_MHA_QUERY), *value = dl_call_input(layer, call, DL_MHA_VALUE);
+    dl_tensor *key = dl_call_input(layer, call, DL_MHA_KEY), *cache = dl_call_input(layer, call, DL_MHA_CACHE);
+    dl_tensor *query_mask = mask_of(layer, call, DL_MHA_QUERY_MASK, DL_MHA_QUERY), *weights = NULL;
+    dl_attend attend = {.mask = read_masks(layer, call, &status), .causal = options->use_causal_mask,
+                        .scale = 1 / sqrt((double)h.key_dim), .dropout = call->training ? h.dropout : 0,
+                        .stream = &layer->stream, .wants_weights = options->return_attention_scores};
+    DL_TRY(status);
+    attend.query = dl_call_inner1(call, layer->children[QUERY], query);
+    if (!cache || options->cache_update_index != DL_NONE) {
+        attend.key = dl_call_inner1(call, layer->children[KEY], key ? key : value);
+        attend.value = dl_call_inner1(call, layer->children[VALUE], value);
+    }
+    if (cache) {
+        cache = update_cache(call, cache, options->cache_update_index, &attend.key, &attend.value);
+        attend.offset = options->cache_update_index == DL_NONE ? 0 : options->cache_update_index;
+        DL_TRY(cache ? DL_OK : dl_last_status());
+    }
+    dl_tensor *y = dl_zero_masked(call->context, dl_attend_heads(call->context, &attend, &weights), query_mask);
+    DL_TRY(dl_call_return(call, dl_call_inner1(call, layer->children[OUTPUT], y)));
+    call->out_masks[0] = query_mask;
+    if (options->return_attention_scores)
+        call->out[call->outputs++] = weights;
+    if (cache)
+        call->out[call->outputs++] = cache;
+    return DL_OK;
+}
+
+/* ---- definitions --------------------------------------------------------------------------------------------------- */
+
+static const dl_field call_fields[] = {
+    DL_BOOL(dl_mha_call_options, return_attention_scores, false, 0,
+            "give the weights (N, heads, T, S) too; they are stored then"),
+    DL_BOOL(dl_mha_call_options, use_causal_mask, false, 0, "each step sees those up to itself"),
+    DL_INT(dl_mha_call_options, cache_update_index, DL_NONE, 0, DL_HIGHEST, DL_NONE_OK | DL_POSITION,
+           "where in the cache the new steps go; none: it is used as it is"),
+    DL_END};
+static const dl_definition call_options = {.name = "MultiHeadAttention call", .version = 1, .fields = call_fields,
+                                           .options_size = sizeof(dl_mha_call_options)};
+
+#define WEIGHT_FIELDS(TYPE)                                                                                            \
+    {.name = "use_bias", .kind = DL_FIELD_BOOL, .offset = offsetof(TYPE, weights.use_bias), .number = true,            \
+     .help = "add biases"}
+#define WEIGHT_OBJECT(TYPE, member, default_, family_, flags_, help_)                                                  \
+    {.name = #member, .kind = DL_FIELD_OBJECT, .offset = offsetof(TYPE, weights.member), .flags = (flags_),            \
+     .text = (default_), .family = (family_), .help = (help_)}
+#define WEIGHT_OBJECTS(TYPE)                                                                                           \
+    WEIGHT_OBJECT(TYPE, kernel_initializer, "glorot_uniform", &dl_initializer_family, 0, "of the kernels"),            \
+    WEIGHT_OBJECT(TYPE, bias_initializer, "zeros", &dl_initializer_family, 0, "of the biases"),                        \
+    WEIGHT_OBJECT(TYPE, kernel_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on the kernels"),       \
+    WEIGHT_OBJECT(TYPE, bias_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on the biases"),          \
+    WEIGHT_OBJECT(TYPE, activity_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK,                                \
+                  "penalty on what the projections give"),                                                             \
+    {.name = "seed", .kind = DL_FIELD_INT, .offset = offsetof(TYPE, weights.seed), .flags = DL_NONE_OK,                \
+     .number = (double)DL_NONE, .minimum = DL_LOWEST, .maximum = DL_HIGHEST,                                           \
+     .help = "of the dropout's stream; none: one of the context's"}
+
+#define TYPE dl_multi_head_attention_options
+static const dl_field multi_head_fields[] = {
+    DL_INT(TYPE, num_heads, 0, 1, DL_HIGHEST, DL_REQUIRED, "number of heads"),
+    DL_INT(TYPE, key_dim, 0, 1, DL_HIGHEST, DL_REQUIRED, "size of a head's queries and keys"),
+    DL_INT(TYPE, value_dim, DL_NONE, 1, DL_HIGHEST, DL_NONE_OK, "size of a head's values; none: key_dim"),
+    DL_REAL(TYPE, dropout, 0.0, 0.0, 1.0, 0, "fraction of the weights set to zero in training"),
+    WEIGHT_FIELDS(TYPE),
+    DL_INTS(TYPE, output_shape, NULL, 0, 1, DL_HIGHEST, DL_NONE_OK, "sizes of the result's features; none: the query's"),
+    WEIGHT_OBJECTS(TYPE),
+    DL_LAYER_FIELDS(TYPE)};
+
+const dl_layer_def dl_layer_multi_head_attention = {
+    .definition = {.name = "MultiHeadAttention", .version = 1,
+                   .help = "Attention with several heads, each with its own projections of queries, keys and values. "
+                           "Memory grows linearly with the number of steps.",
+                   .formula = "concat(softmax(q_h k_h^T / sqrt(key_dim)) v_h) w_o", .source = "Vaswani et al. 2017",
+                   .shapes = "query (N, T, D), value (N, S, D'), key (N, S, D'') -> (N, T, D)",
+                   .fields = multi_head_fields, .options_size = sizeof(TYPE)},
+    .minimum_inputs = 2, .maximum_inputs = 8, .minimum_dims = 3, .maximum_dims = 3, .input_names = input_names,
+    .call_options = &call_options, .init = init, .build = build, .infer = infer, .call = call_attention,
+    .flags = DL_LAYER_RANDOM};
+#undef TYPE
+
+#define TYPE dl_group_query_attention_options
+static const dl_field group_query_fields[] = {
+    DL_INT(TYPE, head_dim, 0, 1, DL_HIGHEST, DL_REQUIRED, "size of a head"),
+    DL_INT(TYPE, num_query_heads, 0, 1, DL_HIGHEST, DL_REQUIRED, "number of heads of queries"),
+    DL_INT(TYPE, num_key_value_heads, 0, 1, DL_HIGHEST, DL_REQUIRED,
+           "number of heads of keys and values, each for several of queries"),
+    DL_REAL(TYPE, dropout, 0.0, 0.0, 1.0, 0, "fraction of the weights set to zero in training"),
+    WEIGHT_FIELDS(TYPE),
+    WEIGHT_OBJECTS(TYPE),
+    DL_LAYER_FIELDS(TYPE)};
+
+const dl_layer_def dl_layer_group_query_attention = {
+    .definition = {.name = "GroupQueryAttention", .aliases = "GroupedQueryAttention", .version = 1,
+                   .help = "Multi-head attention in which several heads of queries share one of keys and values.",
+                   .formula = "concat(softmax(q_h k_g^T / sqrt(head_dim)) v_g) w_o", .source = "Ainslie et al. 2023",
+                   .shapes = "query (N, T, D), value (N, S, D'), key (N, S, D'') -> (N, T, D)",
+                   .fields = group_query_fields, .options_size = sizeof(TYPE)},
+    .minimum_inputs = 2, .maximum_inputs = 8, .minimum_dims = 3, .maximum_dims = 3, .input_names = input_names,
+    .call_options = &call_options, .init = init, .build = build, .infer = infer, .call = call_attention,
+    .flags = DL_LAYER_RANDOM};
