@@ -56,13 +56,19 @@ local function bytes_of(...)
   return total
 end
 
-return function(model)
+--- Images and labels as the networks of images take them.
+local function image_data(images, labels)
+  return images:reshape(images.shape[1], 28, 28, 1):float() / 255, labels
+end
+
+--- task may have optimizer, loss, and data(images, labels), which gives x and y.
+return function(model, task)
   local options = arguments()
+  task = task or {}
   dlua.manual_seed(1)
   local train, test = dlua.datasets.fashion_mnist.load { path = options.data }
   local count = options.steps * options.batch
-  local x = train.x[{ { 1, count } }]:reshape(count, 28, 28, 1):float() / 255
-  local y = train.y[{ { 1, count } }]
+  local x, y = (task.data or image_data)(train.x[{ { 1, count } }], train.y[{ { 1, count } }])
 
   local seconds, faults = {}, {}
   local begin, faults_before
@@ -79,7 +85,7 @@ return function(model)
       end
     end,
   }
-  model:compile { optimizer = "adam", loss = "sparse_categorical_crossentropy" }
+  model:compile { optimizer = task.optimizer or "adam", loss = task.loss or "sparse_categorical_crossentropy" }
   local history = model:fit { x, y, batch_size = options.batch, epochs = options.epochs + 1, shuffle = false,
                               verbose = 0, callbacks = { timer } }
   local losses = history.history.loss

@@ -11,10 +11,12 @@ import time
 
 import numpy as np
 
+VOCABULARY, CONTEXT, FEATURES, HEADS = 256, 128, 256, 4  # of the decoder
+
 
 def arguments():
     parser = argparse.ArgumentParser()
-    parser.add_argument("network", choices=["cnn", "dense", "lstm", "gru"])
+    parser.add_argument("network", choices=["cnn", "dense", "lstm", "gru", "decoder"])
     parser.add_argument("--steps", type=int, default=150, help="steps an epoch")
     parser.add_argument("--epochs", type=int, default=4, help="timed epochs, after one to warm up")
     parser.add_argument("--batch", type=int, default=32)
@@ -36,6 +38,10 @@ class Data:
         kinds = [(part, kind) for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
         self.parts = [read_idx(options.data / f"{part}-{kind}-ubyte.gz") for part, kind in kinds]
         count = options.steps * options.batch
+        if options.network == "decoder":  # the pixel after each of pixels 300 to 427
+            pixels = self.parts[0][:count].reshape(count, 784)[:, 300:301 + CONTEXT].astype(np.int64)
+            self.x, self.y = pixels[:, :-1].copy(), pixels[:, 1:].copy()
+            return
         self.x = self.parts[0][:count].reshape(count, 28, 28, 1).astype(np.float32) / np.float32(255)
         self.y = self.parts[1][:count].astype(np.int64)
 

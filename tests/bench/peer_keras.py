@@ -10,10 +10,33 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from peer import Clock, Data, arguments, report
+from peer import CONTEXT, FEATURES, HEADS, VOCABULARY, Clock, Data, arguments, report
+
+
+class Positions(layers.Layer):
+    """A trained vector for each position, added."""
+
+    def build(self, shape):
+        self.table = self.add_weight(shape=shape[1:], initializer="uniform")
+
+    def call(self, x):
+        return x + self.table
+
+
+def decoder():
+    ids = keras.Input((CONTEXT,), dtype="int64")
+    x = Positions()(layers.Embedding(VOCABULARY, FEATURES)(ids))
+    for _ in range(4):
+        y = layers.LayerNormalization(epsilon=1e-5)(x)
+        x = x + layers.MultiHeadAttention(HEADS, FEATURES // HEADS)(y, y, use_causal_mask=True)
+        y = layers.Dense(4 * FEATURES, activation="gelu")(layers.LayerNormalization(epsilon=1e-5)(x))
+        x = x + layers.Dense(FEATURES)(y)
+    return keras.Model(ids, layers.Dense(VOCABULARY)(layers.LayerNormalization(epsilon=1e-5)(x)))
 
 
 def network(name):
+    if name == "decoder":
+        return decoder()
     if name == "cnn":
         stack = [layers.Conv2D(32, 3, activation="relu"), layers.MaxPooling2D(2), layers.Flatten(),
                  layers.Dense(64, activation="relu"), layers.Dense(10, activation="softmax")]
@@ -44,7 +67,11 @@ def main():
     keras.utils.set_random_seed(1)
     data = Data(options)
     model = network(options.network)
-    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+    if options.network == "decoder":
+        model.compile(optimizer=keras.optimizers.AdamW(0.001, weight_decay=0.01),
+                      loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    else:
+        model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
     clock = Clock()
     history = model.fit(data.x, data.y, batch_size=options.batch, epochs=options.epochs + 1, shuffle=False, verbose=0,
                         callbacks=[Timer(clock)])

@@ -3,9 +3,38 @@
 Adam are its faster settings on a processor."""
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from peer import Clock, Data, arguments, report
+from peer import CONTEXT, FEATURES, HEADS, VOCABULARY, Clock, Data, arguments, report
+
+
+class Block(nn.Module):
+    """A causal block as GPT-2 has it: one product for queries, keys and values, and the fused attention."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(FEATURES), nn.LayerNorm(FEATURES)
+        self.qkv, self.out = nn.Linear(FEATURES, 3 * FEATURES), nn.Linear(FEATURES, FEATURES)
+        self.wide, self.narrow = nn.Linear(FEATURES, 4 * FEATURES), nn.Linear(4 * FEATURES, FEATURES)
+
+    def forward(self, x):
+        query, key, value = (t.unflatten(-1, (HEADS, -1)).transpose(1, 2) for t in self.qkv(self.norm1(x)).chunk(3, -1))
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        x = x + self.out(mixed.transpose(1, 2).flatten(2))
+        return x + self.narrow(F.gelu(self.wide(self.norm2(x))))
+
+
+class Decoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tokens, self.positions = nn.Embedding(VOCABULARY, FEATURES), nn.Embedding(CONTEXT, FEATURES)
+        self.blocks = nn.Sequential(*(Block() for _ in range(4)))
+        self.norm, self.logits = nn.LayerNorm(FEATURES), nn.Linear(FEATURES, VOCABULARY)
+
+    def forward(self, ids):
+        x = self.tokens(ids) + self.positions.weight
+        return self.logits(self.norm(self.blocks(x))).flatten(0, 1)
 
 
 class Recurrent(nn.Module):
@@ -23,6 +52,8 @@ class Recurrent(nn.Module):
 def network(name):
     if name in ("lstm", "gru"):
         return Recurrent(nn.LSTM if name == "lstm" else nn.GRU)
+    if name == "decoder":
+        return Decoder()
     if name == "cnn":
         return nn.Sequential(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
                              nn.Linear(5408, 64), nn.ReLU(), nn.Linear(64, 10)).to(memory_format=torch.channels_last)
@@ -34,10 +65,13 @@ def main():
     torch.set_num_threads(options.threads)
     torch.manual_seed(1)
     data = Data(options)
-    x = torch.from_numpy(data.x).permute(0, 3, 1, 2)
-    y = torch.from_numpy(data.y)
+    x, y = torch.from_numpy(data.x), torch.from_numpy(data.y)
     model = network(options.network)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.001, eps=1e-7, fused=True)
+    if options.network == "decoder":
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.001, eps=1e-7, weight_decay=0.01, fused=True)
+    else:
+        x = x.permute(0, 3, 1, 2)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.001, eps=1e-7, fused=True)
     criterion = nn.CrossEntropyLoss()
     clock = Clock()
     for _ in range(options.epochs + 1):
@@ -45,7 +79,7 @@ def main():
         total = 0.0
         for start in range(0, len(x), options.batch):
             optimizer.zero_grad()
-            loss = criterion(model(x[start:start + options.batch]), y[start:start + options.batch])
+            loss = criterion(model(x[start:start + options.batch]), y[start:start + options.batch].flatten())
             loss.backward()
             optimizer.step()
             total += loss.item()

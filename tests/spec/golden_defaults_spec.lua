@@ -20,8 +20,8 @@ local NOT_TAKEN = {
   -- averaged weights, mixed precision and gradients added up over several steps
   use_ema = true, ema_momentum = true, ema_overwrite_frequency = true, loss_scale_factor = true,
   gradient_accumulation_steps = true,
-  -- one way to attend: always in tiles, over all steps, without gates; weights are set after building
-  flash_attention = true, sliding_window = true, use_gate = true, attention_axes = true, weights = true,
+  -- one way to attend: always in tiles, over all steps, without gates
+  flash_attention = true, sliding_window = true, use_gate = true, attention_axes = true,
   embeddings_constraint = true,
   -- fans over other axes than the usual ones, and labels sorted by score
   input_axes = true, output_axes = true, from_sorted_ids = true,
