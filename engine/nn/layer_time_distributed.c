@@ -4,7 +4,7 @@
 
 #include "nn/recurrent.h"
 
-/* ---- TimeDistributed: the steps are more samples of the batch ------------------------------------------------------ */
+/* ---- TimeDistributed: the steps are more samples of the batch ---------------------------------------------------- */
 
 static dl_status init(dl_layer *layer) {
     return dl_layer_add_child(layer, (dl_layer *)DL_OPTIONS(layer, dl_time_distributed_options)->wrapped);
@@ -67,7 +67,7 @@ const dl_layer_def dl_layer_time_distributed = {
     .init = init, .build = build, .infer = infer, .call = call_time_distributed,
     .flags = DL_LAYER_KEEPS_MASK | DL_LAYER_STEPWISE};
 
-/* ---- Masking ------------------------------------------------------------------------------------------------------- */
+/* ---- Masking ----------------------------------------------------------------------------------------------------- */
 
 static dl_status call_masking(dl_layer *layer, dl_layer_call *call) {
     dl_context *context = call->context;

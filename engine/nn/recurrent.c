@@ -54,8 +54,8 @@ static dl_status take_kept(dl_layer *layer, dl_layer_call *call, bool wanted, dl
     for (int i = 0; i < sequence->sizes.count && kept->at[i]; i++) {
         if (kept->at[i]->shape[0] != sequence->x->shape[0])
             return dl_fail(DL_SHAPE,
-                           "%s is stateful and keeps states of shape %s, got sequences %s; give batches of one size, or "
-                           "call reset_states() before",
+                           "%s is stateful and keeps states of shape %s, got sequences %s; give batches of one size, "
+                           "or call reset_states() before",
                            dl_layer_class(layer), dl_tensor_text(kept->at[i]).at, dl_tensor_text(sequence->x).at);
         if (!wanted)
             continue;

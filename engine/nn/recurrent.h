@@ -1,5 +1,5 @@
-/* nn/recurrent.h: what the recurrent layers share: inputs and outputs of a call over a sequence, kept states, loops over
- * the steps, calls of layers inside. */
+/* nn/recurrent.h: what the recurrent layers share: inputs and outputs of a call over a sequence, kept states, loops
+ * over the steps, calls of layers inside. */
 #ifndef DL_NN_RECURRENT_H
 #define DL_NN_RECURRENT_H
 
@@ -35,8 +35,8 @@ dl_status dl_sequence_begin(dl_layer *layer, dl_layer_call *call, const dl_cell_
 dl_status dl_sequence_finish(dl_layer *layer, dl_layer_call *call, const dl_sequence *sequence, dl_tensor *output,
                              dl_tensor *const *states);
 
-/* One step: from x (N, ...) and the states to *output and the new states, in their places. `step` counts in the order of
- * work. */
+/* One step: from x (N, ...) and the states to *output and the new states, in their places. `step` counts in the order
+ * of work. */
 typedef dl_status (*dl_step_function)(void *argument, int64_t step, dl_tensor *x, dl_tensor **states,
                                       dl_tensor **output);
 /* Runs the steps one by one: *output is (N, T, size) or (N, size), states become the last ones. */

@@ -1,8 +1,8 @@
-/* ops/recurrent.c: recurrent networks over whole sequences (N, T, F), each one operation: lstm, gru, simple_rnn. Layouts
- * and gate order are Keras's. N batch, T steps, F features, U units, G gates.
+/* ops/recurrent.c: recurrent networks over whole sequences (N, T, F), each one operation: lstm, gru, simple_rnn.
+ * Layouts and gate order are Keras's. N batch, T steps, F features, U units, G gates.
  *
- * Always true: what a backward reads (x by step, gates, states) is kept in time-major tensors of the call's own; without
- * a gradient they are gone with the call. */
+ * Always true: what a backward reads (x by step, gates, states) is kept in time-major tensors of the call's own;
+ * without a gradient they are gone with the call. */
 #include "ops/ops.h"
 
 /* ---- checks ---------------------------------------------------------------------------------------------------- */

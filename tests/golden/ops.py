@@ -440,7 +440,8 @@ def images(cases):
 
 
 def recurrent(cases):
-    """PyTorch's own cells; kernels are their weights transposed. PyTorch orders the gates of a GRU r, z, h, Keras z, r, h."""
+    """PyTorch's own cells; kernels are their weights transposed. The gates of a GRU are r, z, h in PyTorch, z, r, h in
+    Keras."""
     size = 3
 
     def run(kind, gates, x, kernel, recurrent, bias, *states):

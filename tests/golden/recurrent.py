@@ -1,5 +1,5 @@
-"""Golden values of recurrent layers, computed by Keras in float64: outputs, last states, and the gradients of the inputs,
-the initial states and all weights, with masks and without."""
+"""Golden values of recurrent layers, computed by Keras in float64: outputs, last states, and the gradients of the
+inputs, the initial states and all weights, with masks and without."""
 
 import keras
 import keras64
@@ -120,7 +120,8 @@ def wrappers(cases):
     for mode in ("concat", "sum", "mul", "ave", None):
         id = f"Bidirectional/{mode or 'none'}"
         sequences = {**lstm, "return_sequences": True}
-        add(cases, id, {"class": "Bidirectional", "layer": sequences, "merge_mode": mode}, normal(id, 5, 4, 2), mask=True)
+        both = {"class": "Bidirectional", "layer": sequences, "merge_mode": mode}
+        add(cases, id, both, normal(id, 5, 4, 2), mask=True)
         add(cases, f"{id}_last", {"class": "Bidirectional", "layer": lstm, "merge_mode": mode},
             normal(f"{id}_last", 3, 4, 2))
     id = "Bidirectional/state"

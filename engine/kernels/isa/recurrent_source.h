@@ -4,9 +4,10 @@
  *                                                        |
  *      h[0] -> h[1] -> ... -> h[T]     at each step: gates += h V, by the microkernel; then the cell
  *
- * The sequences of a batch do not depend on each other: a tile of some of them runs through all steps by itself, without
- * waiting for others, with V packed once for all. Backward runs the steps from the last to the first in the same tiles
- * and leaves the gradients of the sums, d (T N, columns), from which one product each makes those of W, V and x.
+ * The sequences of a batch do not depend on each other: a tile of some of them runs through all steps by itself,
+ * without waiting for others, with V packed once for all. Backward runs the steps from the last to the first in the
+ * same tiles and leaves the gradients of the sums, d (T N, columns), from which one product each makes those of W, V
+ * and x.
  *
  * What is always true: an element of h V is one chain of fused multiply-adds in ascending k (gemm_micro.h), so a
  * sequence has the same bits in any batch and tile. */
@@ -411,8 +412,8 @@ static dl_status input_gradient(dl_context *context, recurrent_run *run) {
     return status;
 }
 
-/* out (rows, columns), of a matrix with gate_columns = A^T d, summed over all steps: A (T N, rows) with a stride, d from
- * column `from` on. */
+/* out (rows, columns), of a matrix with gate_columns = A^T d, summed over all steps: A (T N, rows) with a stride, d
+ * from column `from` on. */
 static dl_status weight_gradient(dl_context *context, const recurrent_run *run, real *out, const real *a,
                                  int64_t a_stride, int64_t rows, int64_t from, int64_t columns) {
     dl_gemm_sizes sizes = {.batch = 1, .M = rows, .N = columns, .K = run->s->T * run->s->N, .a_row = 1,
