@@ -493,7 +493,11 @@ static int model_logs(lua_State *L) {
             return 1;
         lua_pushstring(L, name);
         lua_rawseti(L, -2, k + 1);
-        lua_pushnumber(L, value);
+        const dl_metric *metric = dl_model_log_metric(model, k);
+        if (metric != NULL)
+            dlua_push_metric(L, metric);
+        else
+            lua_pushnumber(L, value);
         lua_setfield(L, -2, name);
     }
 }

@@ -310,8 +310,17 @@ static int metric_update_state(lua_State *L) {
     return 0;
 }
 
+void dlua_push_metric(lua_State *L, const dl_metric *metric) {
+    dl_tensor **place = dlua_new_tensor(L);
+    dlua_check(L, dl_metric_values(metric, place));
+    if (*place != NULL)
+        return;
+    lua_pop(L, 1);
+    lua_pushnumber(L, dl_metric_result(metric));
+}
+
 static int metric_result(lua_State *L) {
-    lua_pushnumber(L, dl_metric_result(check_metric(L, "result")));
+    dlua_push_metric(L, check_metric(L, "result"));
     return 1;
 }
 

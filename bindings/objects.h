@@ -34,6 +34,9 @@ dl_object *dlua_check_object(lua_State *L, int index, const dl_family *family, c
 /* definition(table): creates an instance from the constructor's table at index 2 and pushes it. */
 int dlua_construct(lua_State *L, const dl_family *family, const dl_definition *definition);
 
+/* Pushes a metric's result: a number, or a tensor where it has several. */
+void dlua_push_metric(lua_State *L, const dl_metric *metric);
+
 /* The field of the instance's options with this name: pushes its value and returns 1, or returns 0. */
 int dlua_index_options(lua_State *L, const dl_object *object, const char *name);
 _Noreturn void dlua_refuse_name(lua_State *L, const char *of, const char *name);

@@ -4,6 +4,35 @@
 
 #include "nn/families.h"
 
+/* Room for `size` sums, all zero. */
+static dl_status make_sums(dl_metric *metric, int64_t size) {
+    dl_context *context = metric->object.context;
+    double *sums = dl_alloc_zeroed(context, (size_t)DL_MAX(size, 1) * sizeof *sums);
+    double *pending = sums ? dl_alloc_zeroed(context, (size_t)DL_MAX(size, 1) * sizeof *pending) : NULL;
+    if (!pending) {
+        dl_free(sums);
+        return dl_last_status();
+    }
+    dl_free(metric->sums);
+    dl_free(metric->pending);
+    metric->sums = sums;
+    metric->pending = pending;
+    metric->size = size;
+    return DL_OK;
+}
+
+/* The first batch tells how many sums there are; later ones must agree. */
+static dl_status fit_sums(dl_metric *metric, const dl_tensor *prediction) {
+    const dl_metric_def *definition = (const dl_metric_def *)metric->object.definition;
+    int64_t size = definition->size_for ? definition->size_for(&metric->object, prediction) : metric->size;
+    if (size == metric->size)
+        return DL_OK;
+    if (metric->size != 0)
+        return dl_fail(DL_SHAPE, "predictions %s have another number of classes than those before; reset it first",
+                       dl_tensor_text(prediction).at);
+    return make_sums(metric, size);
+}
+
 dl_status dl_metric_init(dl_object *object) {
     dl_metric *metric = (dl_metric *)object;
     const dl_metric_def *definition = (const dl_metric_def *)object->definition;
@@ -14,11 +43,9 @@ dl_status dl_metric_init(dl_object *object) {
             return dl_last_status();
     }
     metric->name = options->name;
-    metric->size = definition->size(object);
-    metric->sums = dl_alloc_zeroed(object->context, (size_t)metric->size * sizeof *metric->sums);
-    metric->pending = metric->sums ? dl_alloc_zeroed(object->context, (size_t)metric->size * sizeof *metric->pending)
-                                   : NULL;
-    return metric->pending ? DL_OK : dl_last_status();
+    if (definition->init)
+        DL_TRY(definition->init(object));
+    return make_sums(metric, definition->size(object));
 }
 
 void dl_metric_finalize(dl_object *object) {
@@ -44,6 +71,8 @@ dl_status dl_metric_prepare(dl_metric *metric, dl_tensor *target, dl_tensor *pre
                             dl_tensor *weights) {
     const dl_metric_def *definition = (const dl_metric_def *)metric->object.definition;
     dl_context *context = metric->object.context;
+    if (fit_sums(metric, prediction) != DL_OK)
+        return dl_fail_prefix("%s", definition->definition.name);
     memset(metric->pending, 0, (size_t)metric->size * sizeof *metric->pending);
     bool recording = dl_set_grad_enabled(context, false);
     size_t scope = dl_scope_begin(context);
@@ -66,6 +95,20 @@ dl_status dl_metric_update(dl_metric *metric, dl_tensor *target, dl_tensor *pred
 
 double dl_metric_result(const dl_metric *metric) {
     return ((const dl_metric_def *)metric->object.definition)->result(&metric->object, metric->sums);
+}
+
+dl_status dl_metric_values(const dl_metric *metric, dl_tensor **out) {
+    const dl_metric_def *definition = (const dl_metric_def *)metric->object.definition;
+    int64_t shape[2];
+    int dims = definition->shape && metric->size > 0 ? definition->shape(&metric->object, shape) : 0;
+    *out = NULL;
+    if (dims == 0)
+        return DL_OK;
+    *out = dl_tensor_new(metric->object.context, DL_FLOAT64, dims, shape);
+    if (!*out)
+        return dl_last_status();
+    definition->values(&metric->object, metric->sums, dl_tensor_data(*out));
+    return DL_OK;
 }
 
 void dl_metric_reset(dl_metric *metric) {

@@ -1,17 +1,17 @@
-/* nn/metrics.c: the metrics. All of this slice are weighted means: sums[0] of the values, sums[1] of their weights. */
+/* nn/metrics.c: metrics that are weighted means: sums[0] of the values, sums[1] of their weights. */
 #include <math.h>
 #include <string.h>
 
-#include "nn/nn.h"
+#include "nn/metrics.h"
 
 /* ---- means ------------------------------------------------------------------------------------------------------- */
 
-static int64_t mean_size(const dl_object *metric) {
+int64_t dl_mean_metric_size(const dl_object *metric) {
     (void)metric;
     return 2;
 }
 
-static double mean_result(const dl_object *metric, const double *sums) {
+double dl_mean_metric_result(const dl_object *metric, const double *sums) {
     (void)metric;
     return sums[1] != 0 ? sums[0] / sums[1] : 0;
 }
@@ -24,8 +24,7 @@ static dl_status add_sum(dl_tensor *values, double scale, double *sum) {
     return DL_OK;
 }
 
-/* Adds the values (N, ...) as Keras does: a sample's value is the mean over its other dimensions, times its weight. */
-static dl_status add_mean(dl_tensor *values, dl_tensor *weights, double *sums) {
+dl_status dl_add_mean(dl_tensor *values, dl_tensor *weights, double *sums) {
     if (!values)
         return dl_last_status();
     dl_context *context = values->context;
@@ -60,7 +59,38 @@ static dl_status add_mean_of_values(const dl_object *metric, dl_tensor *target, 
                                     dl_tensor *weights, double *sums) {
     (void)metric;
     (void)target;
-    return add_mean(prediction, weights, sums);
+    return dl_add_mean(prediction, weights, sums);
+}
+
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
+
+static const double *as_doubles(dl_tensor *x) {
+    dl_tensor *dense = x ? dl_clone(x->context, dl_to(x->context, x, DL_FLOAT64)) : NULL;
+    return dense ? dl_tensor_data(dense) : NULL;
+}
+
+/* The weights of samples, (N) or (N, 1) or one a row, as one a row. */
+static dl_tensor *row_weights(dl_tensor *weights, const dl_tensor *prediction) {
+    int dims = DL_MAX(prediction->dims - 1, 1);
+    while (weights && weights->dims < dims)
+        weights = dl_unsqueeze(weights->context, weights, -1);
+    if (weights && weights->dims == dims + 1)
+        weights = dl_squeeze(weights->context, weights, -1);
+    return weights ? dl_expand(weights->context, weights, dims, prediction->shape) : NULL;
+}
+
+dl_status dl_read_rows(dl_tensor *target, dl_tensor *prediction, dl_tensor *weights, dl_metric_rows *out) {
+    DL_TRY(dl_match_ranks(prediction->context, &target, &prediction));
+    DL_TRY(dl_check_same_shape(target, prediction));
+    if (prediction->dims == 0)
+        return dl_fail(DL_SHAPE, "needs predictions of 1 or more dimensions");
+    *out = (dl_metric_rows){.columns = prediction->dims > 1 ? prediction->shape[prediction->dims - 1] : 1};
+    out->rows = out->columns ? dl_tensor_numel(prediction) / out->columns : 0;
+    out->target = as_doubles(target);
+    out->prediction = as_doubles(prediction);
+    if (weights)
+        out->weights = as_doubles(row_weights(weights, prediction));
+    return out->target && out->prediction && (out->weights || !weights) ? DL_OK : dl_last_status();
 }
 
 /* ---- accuracies -------------------------------------------------------------------------------------------------- */
@@ -71,7 +101,7 @@ static dl_status add_accuracy(const dl_object *metric, dl_tensor *target, dl_ten
     dl_context *context = prediction->context;
     DL_TRY(dl_match_ranks(context, &target, &prediction));
     DL_TRY(dl_check_same_shape(target, prediction));
-    return add_mean(dl_eq(context, target, prediction), weights, sums);
+    return dl_add_mean(dl_eq(context, target, prediction), weights, sums);
 }
 
 static dl_status add_binary(const dl_object *metric, dl_tensor *target, dl_tensor *prediction, dl_tensor *weights,
@@ -82,7 +112,7 @@ static dl_status add_binary(const dl_object *metric, dl_tensor *target, dl_tenso
     DL_TRY(dl_check_same_shape(target, prediction));
     dl_tensor *limit = dl_scalar(context, prediction->dtype, threshold);
     dl_tensor *yes = dl_gt(context, prediction, limit);
-    return add_mean(dl_eq(context, target, yes ? dl_to(context, yes, target->dtype) : NULL), weights, sums);
+    return dl_add_mean(dl_eq(context, target, yes ? dl_to(context, yes, target->dtype) : NULL), weights, sums);
 }
 
 static dl_status add_binary_accuracy(const dl_object *metric, dl_tensor *target, dl_tensor *prediction,
@@ -113,7 +143,7 @@ static dl_status add_sparse_accuracy(const dl_object *metric, dl_tensor *target,
     (void)metric;
     DL_TRY(match_labels(&target, prediction));
     dl_context *context = prediction->context;
-    return add_mean(dl_eq(context, target, dl_argmax(context, prediction, -1, false)), weights, sums);
+    return dl_add_mean(dl_eq(context, target, dl_argmax(context, prediction, -1, false)), weights, sums);
 }
 
 static dl_status add_categorical_accuracy(const dl_object *metric, dl_tensor *target, dl_tensor *prediction,
@@ -121,7 +151,7 @@ static dl_status add_categorical_accuracy(const dl_object *metric, dl_tensor *ta
     (void)metric;
     dl_context *context = prediction->context;
     DL_TRY(dl_check_same_shape(target, prediction));
-    return add_mean(dl_eq(context, dl_argmax(context, target, -1, false), dl_argmax(context, prediction, -1, false)),
+    return dl_add_mean(dl_eq(context, dl_argmax(context, target, -1, false), dl_argmax(context, prediction, -1, false)),
                     weights, sums);
 }
 
@@ -147,7 +177,7 @@ static dl_status add_top_k(const dl_object *metric, dl_tensor *labels, dl_tensor
     dl_tensor *above = own ? dl_gt(context, scores, own) : NULL;
     dl_tensor *count = above ? dl_sum(context, dl_to(context, above, DL_INT64), 1, &last, false) : NULL;
     dl_tensor *limit = dl_scalar(context, DL_INT64, (double)k);
-    return add_mean(count && limit ? dl_lt(context, count, limit) : NULL, weights, sums);
+    return dl_add_mean(count && limit ? dl_lt(context, count, limit) : NULL, weights, sums);
 }
 
 static dl_status add_sparse_top_k(const dl_object *metric, dl_tensor *target, dl_tensor *prediction,
@@ -165,28 +195,27 @@ static dl_status add_categorical_top_k(const dl_object *metric, dl_tensor *targe
 
 /* ---- means of losses --------------------------------------------------------------------------------------------- */
 
-/* The loss's own options, filled from the metric's, are on the stack: nothing is allocated for them. */
-static dl_status add_loss(const dl_loss_def *definition, const dl_object *metric, void *options, dl_tensor *target,
-                          dl_tensor *prediction, dl_tensor *weights, double *sums) {
+dl_status dl_add_loss_mean(const dl_loss_def *definition, const dl_object *metric, void *options, dl_tensor *target,
+                           dl_tensor *prediction, dl_tensor *weights, double *sums) {
     dl_object loss = {.family = &dl_loss_family, .definition = &definition->definition,
                       .context = metric->context, .references = 1, .options = options};
     dl_tensor *mask = NULL;
     dl_tensor *values = definition->call(&loss, target, prediction, &mask);
     if (values && mask && weights)
         weights = dl_mul(metric->context, weights, dl_to(metric->context, mask, values->dtype));
-    return add_mean(values, weights, sums);
+    return dl_add_mean(values, weights, sums);
 }
 
 static dl_status add_mean_squared_error(const dl_object *metric, dl_tensor *target, dl_tensor *prediction,
                                         dl_tensor *weights, double *sums) {
     dl_loss_options options = {0};
-    return add_loss(&dl_loss_mean_squared_error, metric, &options, target, prediction, weights, sums);
+    return dl_add_loss_mean(&dl_loss_mean_squared_error, metric, &options, target, prediction, weights, sums);
 }
 
 static dl_status add_mean_absolute_error(const dl_object *metric, dl_tensor *target, dl_tensor *prediction,
                                          dl_tensor *weights, double *sums) {
     dl_loss_options options = {0};
-    return add_loss(&dl_loss_mean_absolute_error, metric, &options, target, prediction, weights, sums);
+    return dl_add_loss_mean(&dl_loss_mean_absolute_error, metric, &options, target, prediction, weights, sums);
 }
 
 static dl_crossentropy_options crossentropy_options(const dl_object *metric) {
@@ -199,7 +228,7 @@ static dl_crossentropy_options crossentropy_options(const dl_object *metric) {
     static dl_status add_##name(const dl_object *metric, dl_tensor *target, dl_tensor *prediction,                     \
                                 dl_tensor *weights, double *sums) {                                                    \
         dl_crossentropy_options options = crossentropy_options(metric);                                                \
-        return add_loss(&dl_loss_##name, metric, &options, target, prediction, weights, sums);                         \
+        return dl_add_loss_mean(&dl_loss_##name, metric, &options, target, prediction, weights, sums);                 \
     }
 ADD_CROSSENTROPY(categorical_crossentropy)
 ADD_CROSSENTROPY(sparse_categorical_crossentropy)
@@ -209,17 +238,10 @@ static dl_status add_binary_crossentropy(const dl_object *metric, dl_tensor *tar
                                          dl_tensor *weights, double *sums) {
     dl_crossentropy_options options = crossentropy_options(metric);
     options.axis = -1;
-    return add_loss(&dl_loss_binary_crossentropy, metric, &options, target, prediction, weights, sums);
+    return dl_add_loss_mean(&dl_loss_binary_crossentropy, metric, &options, target, prediction, weights, sums);
 }
 
 /* ---- definitions ------------------------------------------------------------------------------------------------- */
-
-#define NAME(type, default_name)                                                                                       \
-    { .name = "name", .kind = DL_FIELD_STRING, .offset = offsetof(type, metric.name), .flags = DL_NONE_OK,             \
-      .text = default_name, .help = "of the metric in logs" }
-typedef struct plain_options {
-    dl_metric_options metric;
-} plain_options;
 
 #define FROM_LOGITS DL_BOOL(dl_crossentropy_metric_options, from_logits, false, 0, "the predictions are logits")
 #define LABEL_SMOOTHING                                                                                                \
@@ -252,19 +274,19 @@ static const dl_field sparse_categorical_crossentropy_fields[] = {
     const dl_metric_def dl_metric_##symbol = {                                                                         \
         .definition = {.name = name_, .aliases = aliases_, .version = 1, .help = help_, .fields = fields_,             \
                        .options_size = sizeof(type)},                                                                  \
-        .size = mean_size, .add = add_, .result = mean_result};
+        .size = dl_mean_metric_size, .add = add_, .result = dl_mean_metric_result};
 /* A metric whose one option is its name. */
 #define DEFINE_PLAIN(symbol, name_, aliases_, default_name, add_, help_)                                               \
-    static const dl_field symbol##_fields[] = {NAME(plain_options, default_name), DL_END};                             \
-    DEFINE(symbol, name_, aliases_, symbol##_fields, plain_options, add_, help_)
+    static const dl_field symbol##_fields[] = {NAME(dl_plain_metric_options, default_name), DL_END};                   \
+    DEFINE(symbol, name_, aliases_, symbol##_fields, dl_plain_metric_options, add_, help_)
 
-static const dl_field mean_fields[] = {NAME(plain_options, "mean"), DL_END};
+static const dl_field mean_fields[] = {NAME(dl_plain_metric_options, "mean"), DL_END};
 const dl_metric_def dl_metric_mean = {
     .definition = {.name = "Mean", .aliases = "mean", .version = 1, .help = "Mean of the values it is given.",
-                   .fields = mean_fields, .options_size = sizeof(plain_options)},
-    .size = mean_size,
+                   .fields = mean_fields, .options_size = sizeof(dl_plain_metric_options)},
+    .size = dl_mean_metric_size,
     .add = add_mean_of_values,
-    .result = mean_result,
+    .result = dl_mean_metric_result,
     .values_only = true,
 };
 DEFINE_PLAIN(auto_accuracy, "accuracy", NULL, "accuracy", add_auto_accuracy,

@@ -468,3 +468,9 @@ const char *dl_model_log(dl_model *model, int k, double *value) {
         *value = dl_metric_result(trainer->metrics[place - 1 - trainer->output_count]);
     return trainer->names[place];
 }
+
+const dl_metric *dl_model_log_metric(dl_model *model, int k) {
+    dl_trainer *trainer = model->trainer;
+    int place = trainer && k >= 0 ? log_place(trainer, k) : -1;
+    return trainer && place > trainer->output_count ? trainer->metrics[place - 1 - trainer->output_count] : NULL;
+}

@@ -93,6 +93,9 @@ local function watched(self, logs, epoch)
     local hint = self.options.monitor:find("^val_") and "; pass validation_split or validation_data to fit" or ""
     dlua.raise(("%s: there is no '%s' to monitor, only %s%s")
       :format(self.name, self.options.monitor, table.concat(names, ", "), hint))
+  elseif type(value) ~= "number" then
+    dlua.raise(("%s: '%s' has several values, and one number is needed to monitor"):format(self.name,
+      self.options.monitor))
   end
   return value
 end
@@ -357,7 +360,7 @@ define {
     end
     local values = { tostring(epoch) }
     for _, name in ipairs(self.keys) do
-      values[#values + 1] = logs[name] and ("%.17g"):format(logs[name]) or "NA"
+      values[#values + 1] = type(logs[name]) == "number" and ("%.17g"):format(logs[name]) or "NA"
     end
     self.file:write(table.concat(values, separator), "\n")
     self.file:flush()

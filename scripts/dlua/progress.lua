@@ -33,8 +33,10 @@ local function values(logs)
   local parts = {}
   for _, name in ipairs(logs) do
     local value = logs[name]
-    local small = value ~= 0 and math.abs(value) < 1e-3
-    parts[#parts + 1] = (small and "%s: %.4e" or "%s: %.4f"):format(name, value)
+    if type(value) == "number" then -- a matrix has no place in a line
+      local small = value ~= 0 and math.abs(value) < 1e-3
+      parts[#parts + 1] = (small and "%s: %.4e" or "%s: %.4f"):format(name, value)
+    end
   end
   return #parts > 0 and " - " .. table.concat(parts, " - ") or ""
 end

@@ -349,6 +349,18 @@ static void run_loss(void) {
     dl_object_release(loss);
 }
 
+/* The result, one number or several, against those after this batch. */
+static void compare_result(const dl_metric *metric, const double *want, int64_t batch) {
+    dl_tensor *several = NULL;
+    double one = dl_metric_result(metric);
+    CHECK(dl_metric_values(metric, &several) == DL_OK);
+    const double *got = several ? dl_tensor_data(several) : &one;
+    for (int64_t i = 0; i < (several ? dl_tensor_numel(several) : 1); i++)
+        if (!CHECK_CLOSE(got[i], want[i], 1e-5 * (1 + fabs(want[i]))))
+            fprintf(stderr, "    %s (%s), batch %lld\n", case_id(), dl_dtype_name(dtype), (long long)batch);
+    dl_release(several);
+}
+
 static void run_metric(void) {
     const dl_value *batches = dl_value_get(test_case, "batches");
     dl_tensor *want = dl_bundle_get(bundle, item_of(dl_value_get(test_case, "outputs"), 0)->as.string);
@@ -364,8 +376,7 @@ static void run_metric(void) {
                                 : dl_metric_update(metric, first, second, stored(item_of(batch, 2)));
         if (!CHECK(status == DL_OK))
             fprintf(stderr, "    %s: %s\n", case_id(), dl_last_error());
-        if (!CHECK_CLOSE(dl_metric_result(metric), results[i], 1e-5 * (1 + fabs(results[i]))))
-            fprintf(stderr, "    %s (%s), batch %lld\n", case_id(), dl_dtype_name(dtype), (long long)i + 1);
+        compare_result(metric, results + i * (dl_tensor_numel(want) / batches->as.list.count), i + 1);
     }
     free(results);
     dl_object_release(&metric->object);

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 import losses
+import metrics
 import optimizers
 from cases import Cases, distinct, leaf, normal, to_numpy, uniform
 from images import avg_pool2d
@@ -276,7 +277,49 @@ def loss_values(cases):
     group.add("weighted", "CTC", text, normal("ctc/logits2", 4, 6, 4, scale=2), weight)
 
 
-GROUPS = [merging, convolution, pooling, resizing, schedules, optimizer_steps, loss_values]
+def metric_results(cases):
+    both = metrics.both
+    yes_no = lambda id, n: [losses.bits(id, n, 3), uniform(id + "p", n, 3, low=0, high=1)]
+    column = lambda id, n: [losses.bits(id, n, 1), uniform(id + "p", n, 1, low=0, high=1)]
+    classes = lambda id, n: [losses.one_hot(id, n, 4), losses.probabilities(id + "p", n, 4)]
+    for name in ("Precision", "Recall"):
+        both(cases, name, yes_no)
+        both(cases, name, column, {"thresholds": 0.3}, place="threshold")
+        both(cases, name, yes_no, {"thresholds": [0.2, 0.5, 0.8]}, place="thresholds")
+        both(cases, name, classes, {"top_k": 2}, place="top_k")
+        both(cases, name, yes_no, {"class_id": 2}, {"class_id": 1}, place="class_id")
+    for curve in ("ROC", "PR"):
+        for method in ("interpolation", "minoring", "majoring"):
+            options = {"curve": curve, "summation_method": method}
+            both(cases, "AUC", column, options, place=f"{curve}_{method}")
+    # Weights for several columns go through float32 in Keras.
+    metrics.add(cases, "AUC/seven", "AUC", [yes_no(f"AUC/seven{i}", n) for i, n in enumerate(metrics.SIZES)],
+                {"num_thresholds": 7})
+    both(cases, "AUC", column, {"thresholds": [0.1, 0.5, 0.6]}, place="thresholds")
+    both(cases, "AUC", lambda id, n: [losses.bits(id, n, 1), normal(id + "p", n, 1)], {"from_logits": True},
+         place="logits")
+    for average in ("micro", "macro", "weighted", None):
+        options = {"average": average} if average else {}
+        both(cases, "F1Score", classes, options, place=f"{average}")
+        both(cases, "FBetaScore", classes, {**options, "beta": 2.0}, place=f"{average}")
+    both(cases, "F1Score", yes_no, {"threshold": 0.4, "average": "macro"}, place="threshold")
+    numbers = lambda id, n: [normal(id, n, 3), normal(id + "p", n, 3)]
+    positive = lambda id, n: [uniform(id, n, 3, low=0.1, high=3), uniform(id + "p", n, 3, low=0.1, high=3)]
+    for name in ("RootMeanSquaredError", "CosineSimilarity", "LogCoshError", "MeanAbsolutePercentageError"):
+        both(cases, name, numbers)
+    for name in ("MeanSquaredLogarithmicError", "Poisson"):
+        both(cases, name, positive)
+    both(cases, "KLDivergence", lambda id, n: [losses.probabilities(id, n, 4), losses.probabilities(id + "p", n, 4)])
+    for name in ("Hinge", "SquaredHinge"):
+        both(cases, name, lambda id, n: [losses.bits(id, n, 3) * 2 - 1, normal(id + "p", n, 3)])
+    both(cases, "CategoricalHinge", lambda id, n: [losses.one_hot(id, n, 4), normal(id + "p", n, 4)])
+    both(cases, "R2Score", numbers)
+    both(cases, "R2Score", numbers, {"class_aggregation": "variance_weighted_average"}, place="weighted_average")
+    both(cases, "R2Score", numbers, {"class_aggregation": None}, place="each")
+    both(cases, "R2Score", numbers, {"num_regressors": 2}, place="adjusted")
+
+
+GROUPS = [merging, convolution, pooling, resizing, schedules, optimizer_steps, loss_values, metric_results]
 
 
 def make():

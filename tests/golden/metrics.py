@@ -21,7 +21,7 @@ def add(cases, id, name, batches, options=None, keras_options=None):
         if name in SPARSE:
             arguments[0] = arguments[0] - 1
         metric.update_state(*arguments)
-        results.append(to_numpy(metric.result()).item())
+        results.append(to_numpy(metric.result()).squeeze())
         words = ["values", "sample_weight"] if name == "Mean" else ["y_true", "y_pred", "sample_weight"]
         stored.append([cases.store(f"{id}/{word}{i + 1}", array) for word, array in zip(words, batch)])
     outputs = [cases.store(f"{id}/results", np.array(results))]

@@ -25,6 +25,8 @@ local NOT_TAKEN = {
   embeddings_constraint = true,
   -- fans over other axes than the usual ones, and labels sorted by score
   input_axes = true, output_axes = true, from_sorted_ids = true,
+  -- an AUC for each label
+  multi_label = true, num_labels = true, label_weights = true,
 }
 
 --- Losses and metrics compute in their inputs' dtype.

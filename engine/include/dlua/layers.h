@@ -193,7 +193,25 @@ extern "C" {
     X(mean_absolute_error)                                                                                             \
     X(binary_crossentropy)                                                                                             \
     X(categorical_crossentropy)                                                                                        \
-    X(sparse_categorical_crossentropy)
+    X(sparse_categorical_crossentropy)                                                                                 \
+    X(kl_divergence)                                                                                                   \
+    X(poisson)                                                                                                         \
+    X(hinge)                                                                                                           \
+    X(squared_hinge)                                                                                                   \
+    X(categorical_hinge)                                                                                               \
+    X(log_cosh_error)                                                                                                  \
+    X(mean_absolute_percentage_error)                                                                                  \
+    X(mean_squared_logarithmic_error)                                                                                  \
+    X(cosine_similarity)                                                                                               \
+    X(root_mean_squared_error)                                                                                         \
+    X(r2_score)                                                                                                        \
+    X(precision)                                                                                                       \
+    X(recall)                                                                                                          \
+    X(auc)                                                                                                             \
+    X(f1_score)                                                                                                        \
+    X(fbeta_score)                                                                                                     \
+    X(perplexity)                                                                                                      \
+    X(confusion_matrix)
 
 #define DL_OPTIMIZER_TABLE(X)                                                                                          \
     X(sgd)                                                                                                             \

@@ -286,12 +286,18 @@ DL_API dl_tensor *dl_loss(dl_object *loss, dl_tensor *target, dl_tensor *predict
 
 typedef struct dl_metric_def {
     dl_definition definition;
-    /* A metric is sums: how many doubles it adds up, for these options. */
+    dl_status (*init)(const dl_object *metric); /* checks the options against each other; may be NULL */
+    /* A metric is sums: how many doubles it adds up, for these options; 0 where the first batch tells, by size_for. */
     int64_t (*size)(const dl_object *metric);
+    int64_t (*size_for)(const dl_object *metric, const dl_tensor *prediction); /* may be NULL */
     /* Adds this batch's sums to sums[]; weights NULL or one a sample. */
     dl_status (*add)(const dl_object *metric, dl_tensor *target, dl_tensor *prediction, dl_tensor *weights,
                      double *sums);
-    double (*result)(const dl_object *metric, const double *sums);
+    double (*result)(const dl_object *metric, const double *sums); /* as one number */
+    /* Where the result is more than one number, its dimensions (0: it is one number) and sizes, and its values. NULL:
+     * it is always one number. */
+    int (*shape)(const dl_object *metric, int64_t shape[2]);
+    void (*values)(const dl_object *metric, const double *sums, double *out);
     bool values_only; /* it has no target: in Lua update_state takes the values, which are the predictions here */
 } dl_metric_def;
 
@@ -309,7 +315,10 @@ typedef struct dl_metric {
 } dl_metric;
 
 DL_API dl_status dl_metric_update(dl_metric *metric, dl_tensor *target, dl_tensor *prediction, dl_tensor *weights);
-DL_API double dl_metric_result(const dl_metric *metric);
+DL_API double dl_metric_result(const dl_metric *metric); /* as one number: of a confusion matrix the accuracy */
+/* A result of several numbers (thresholds, classes, a matrix) as a float64 tensor, which the caller owns; *out is NULL
+ * if it is one number. */
+DL_API dl_status dl_metric_values(const dl_metric *metric, dl_tensor **out);
 DL_API void dl_metric_reset(dl_metric *metric);
 
 /* ---- optimizers and schedules ------------------------------------------------------------------------------------ */
@@ -436,6 +445,8 @@ DL_API void dl_model_reset_metrics(dl_model *model);
 /* The k-th log value since the last reset: "loss" first, then losses by output if several, then metrics. NULL past the
  * end. */
 DL_API const char *dl_model_log(dl_model *model, int k, double *value);
+/* The metric behind the k-th log value; NULL where it is a loss. Borrowed. */
+DL_API const dl_metric *dl_model_log_metric(dl_model *model, int k);
 /* Inference in batches of batch_size; out[k] are new references. Bits do not depend on the batch size. */
 DL_API dl_status dl_model_predict(dl_model *model, dl_tensor *const *x, int inputs, int64_t batch_size,
                                   dl_tensor **out);

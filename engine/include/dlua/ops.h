@@ -312,8 +312,8 @@ typedef struct dl_conv_transpose2d_options {
 /* x (N, H, W, C), weight (height, width, K, C) -> (N, H', W', K). */
 DL_API dl_tensor *dl_conv_transpose2d(dl_context *context, dl_tensor *x, dl_tensor *weight,
                                       const dl_conv_transpose2d_options *options);
-/* H' for H = size: with padding same, size * stride, else as many as the windows cover; or with output_padding (DL_NONE:
- * none) added to the least that gives `size` windows. DL_NONE for DL_NONE. */
+/* H' for H = size: with padding same, size * stride, else as many as the windows cover; or with output_padding
+ * (DL_NONE: none) added to the least that gives `size` windows. DL_NONE for DL_NONE. */
 DL_API int64_t dl_conv_transpose_size(int64_t size, int64_t window, int64_t stride, int64_t dilation, bool same,
                                       int64_t output_padding);
 /* max_pool2d(relu(conv2d(x, weight, bias)), 2) for a kernel of 3 x 3 with stride 1 and padding valid, in one pass. */
@@ -450,8 +450,8 @@ typedef struct dl_cross_entropy_options {
 DL_API dl_tensor *dl_cross_entropy(dl_context *context, dl_tensor *logits, dl_tensor *labels,
                                    const dl_cross_entropy_options *options);
 
-/* -log of the probability that log_probabilities (N, T, classes + 1) spell labels (N, L) -> (N). Label 0 is padding, and
- * the first place of a step is the blank's. */
+/* -log of the probability that log_probabilities (N, T, classes + 1) spell labels (N, L) -> (N). Label 0 is padding,
+ * and the first place of a step is the blank's. */
 DL_API dl_tensor *dl_ctc_loss(dl_context *context, dl_tensor *log_probabilities, dl_tensor *labels);
 
 typedef struct dl_nll_loss_options {
