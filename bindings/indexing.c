@@ -278,21 +278,24 @@ static dl_status write_to(dl_tensor *view, const source *from) {
     return from->tensor != NULL ? dl_copy_(view, from->tensor) : dl_fill_(view, from->number);
 }
 
-/* Writes row after row: `from` is a row for all of them, or holds one for each. */
+/* Writes row after row; a tensor is spread over all of them first, as it is where gradients are recorded. */
 static dl_status write_rows(dl_context *context, dl_tensor *tensor, int dim, const int64_t *rows, int64_t count,
                             const source *from) {
-    bool one_each = from->tensor != NULL && dl_tensor_dims(from->tensor) == dl_tensor_dims(tensor);
-    if (one_each && dl_tensor_shape(from->tensor)[dim] != count)
-        return dl_fail(DL_SHAPE, "%lld rows for %lld places", (long long)dl_tensor_shape(from->tensor)[dim],
-                       (long long)count);
-    dl_status status = DL_OK;
+    int64_t shape[DL_MAX_DIMS];
+    memcpy(shape, dl_tensor_shape(tensor), (size_t)dl_tensor_dims(tensor) * sizeof shape[0]);
+    shape[dim] = count;
+    source spread = *from;
+    if (from->tensor != NULL)
+        spread.tensor = dl_expand(context, from->tensor, dl_tensor_dims(tensor), shape);
+    dl_status status = from->tensor != NULL && spread.tensor == NULL ? dl_last_status() : DL_OK;
     for (int64_t k = 0; status == DL_OK && k < count; k++) {
         size_t mark = dl_scope_begin(context);
-        source row = *from;
-        if (one_each)
-            row.tensor = dl_select(context, from->tensor, dim, k);
-        status = one_each && row.tensor == NULL ? dl_last_status()
-                                                : write_to(dl_select(context, tensor, dim, rows[k] - 1), &row);
+        source row = spread;
+        if (spread.tensor != NULL)
+            row.tensor = dl_select(context, spread.tensor, dim, k);
+        status = spread.tensor != NULL && row.tensor == NULL
+                     ? dl_last_status()
+                     : write_to(dl_select(context, tensor, dim, rows[k] - 1), &row);
         dl_scope_end(context, mark, NULL);
     }
     return status;
@@ -357,8 +360,6 @@ static dl_tensor *assigned_places(dl_context *context, const assignment *a, int 
 static dl_tensor *spread_value(dl_context *context, const assignment *a, int dims, const int64_t *shape) {
     int64_t flat[1] = {-1};
     dl_tensor *value = dl_to(context, a->from->tensor, dl_tensor_dtype(a->s->tensor));
-    if (value != NULL && a->rows != NULL && dl_tensor_dims(value) == dims - 1)
-        value = dl_unsqueeze(context, value, a->by_rows); /* one row for all places */
     value = value != NULL ? dl_expand(context, value, dims, shape) : NULL;
     return value != NULL ? dl_reshape(context, value, 1, flat) : NULL;
 }

@@ -1,7 +1,8 @@
 --- Tensors in Lua: making, reading, indexing, assigning, printing, arithmetic.
 
 local dlua = require "dlua"
-local message_of = require("support").message_here
+local support = require "support"
+local message_of = support.message_here
 
 describe("making tensors", function()
   it("from tables: whole numbers make int64, others float32, booleans bool", function()
@@ -328,6 +329,88 @@ describe("assigning", function()
     assert.same({ { 3.0, 8.0 }, { 0.0, 8.0 }, { 1.0, 8.0 } }, t:totable())
     assert.matches("the index holds 4", message_of(function() t[dlua.tensor { 4 }] = 1 end))
   end)
+
+  it("spreads a value over the shape of t[key] as it does in arithmetic, whether gradients are recorded or not",
+    function()
+      --- t[key] = value with positions in dimension `dim`, element after element.
+      local function naive(shape, dim, positions, value)
+        local t = dlua.zeros(table.unpack(shape))
+        local chosen = { table.unpack(shape) }
+        chosen[dim] = positions:size(1)
+        local place = {}
+        local function visit(depth)
+          if depth <= #shape then
+            for k = 1, chosen[depth] do
+              place[depth] = k
+              visit(depth + 1)
+            end
+            return
+          end
+          local from, to = {}, { table.unpack(place) }
+          for k = 1, value:dim() do
+            from[k] = value:size(k) == 1 and 1 or place[#shape - value:dim() + k]
+          end
+          to[dim] = positions[place[dim]]:item()
+          t[to] = #from > 0 and value[from] or value
+        end
+        visit(1)
+        return t
+      end
+
+      --- Every shape that is spread over `shape`: any number of its last sizes, each as it is or 1.
+      local function shapes_for(shape)
+        local found, from = { {} }, 1
+        for k = #shape, 1, -1 do
+          local last = #found
+          for place = from, last do
+            found[#found + 1] = { shape[k], table.unpack(found[place]) }
+            if shape[k] ~= 1 then
+              found[#found + 1] = { 1, table.unpack(found[place]) }
+            end
+          end
+          from = last + 1
+        end
+        return found
+      end
+
+      local count = 0
+      for _, shape in ipairs { { 5 }, { 4, 5 }, { 5, 4 }, { 2, 5, 6 }, { 5, 5, 5 }, { 2, 3, 4, 5 } } do
+        for dim = 1, #shape do
+          for _, list in ipairs { { 2 }, { shape[dim], 1 }, { 1, 2, 2 } } do
+            if math.max(table.unpack(list)) <= shape[dim] then
+              local positions, key, chosen = dlua.tensor(list), {}, { table.unpack(shape) }
+              for k = 1, dim do
+                key[k] = k < dim and {} or positions
+              end
+              chosen[dim] = #list
+              for _, value_shape in ipairs(shapes_for(chosen)) do
+                local value = dlua.randn(value_shape)
+                local plain, recorded = dlua.zeros(table.unpack(shape)), dlua.zeros(table.unpack(shape))
+                plain[key] = value
+                recorded[key] = value:clone():requires_grad_()
+                local expected = naive(shape, dim, positions, value)
+                assert.is_true(support.same_bits(expected, plain))
+                assert.is_true(support.same_bits(expected, recorded))
+                count = count + 1
+              end
+            end
+          end
+        end
+      end
+      assert.is_true(count > 200)
+
+      for _, case in ipairs { { { 2, 5, 6 }, 3, { 6 } }, { { 2, 5, 6 }, 3, { 2, 5 } }, { { 4, 5 }, 1, { 4, 5 } },
+        { { 4, 5 }, 2, { 1, 4, 3 } } } do
+        local t, key = dlua.zeros(table.unpack(case[1])), { {}, {}, {} }
+        key[case[2]] = dlua.tensor { 1, 2, 2 }
+        key = table.move(key, 1, case[2], 1, {})
+        local value = dlua.randn(case[3])
+        local unrecorded = message_of(function() t[key] = value end)
+        assert.matches("assign: .*cannot be expanded", unrecorded)
+        assert.equal(unrecorded, message_of(function() t[key] = value:requires_grad_() end))
+        assert.equal(0, t:square():sum():item())
+      end
+    end)
 
   it("refuses values and shapes that do not fit", function()
     local t = dlua.zeros(2, 3)
