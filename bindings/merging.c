@@ -99,6 +99,28 @@ void dlua_add_symbol_arithmetic(lua_State *L) {
 
 /* ---- Keras's functions ------------------------------------------------------------------------------------------- */
 
+/* The inputs of the table at index 1 have the places 1, 2, ... without a hole, and all other keys are names. */
+static void check_inputs(lua_State *L, const dl_definition *definition) {
+    lua_Integer count = 0, highest = 0;
+    lua_pushnil(L);
+    while (lua_next(L, 1)) {
+        lua_pop(L, 1);
+        if (lua_type(L, -1) == LUA_TSTRING)
+            continue;
+        if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1)
+            dlua_raise(L, "%s: a key must be the name of an option or the place of an input, from 1 on, got %s",
+                       definition->name, luaL_tolstring(L, -1, NULL));
+        highest = lua_tointeger(L, -1) > highest ? lua_tointeger(L, -1) : highest;
+        count++;
+    }
+    for (lua_Integer place = 1; count < highest; place++) {
+        if (lua_rawgeti(L, 1, place) == LUA_TNIL)
+            dlua_raise(L, "%s: input %I of up to %I is nil: is a variable misspelt?", definition->name,
+                       (LUAI_UACINT)place, (LUAI_UACINT)highest);
+        lua_pop(L, 1);
+    }
+}
+
 /* layers.concatenate {x, y, axis = 2} is layers.Concatenate {axis = 2} {x, y}. Upvalue: the definition. */
 static int merge_function(lua_State *L) {
     char text[160];
@@ -106,6 +128,7 @@ static int merge_function(lua_State *L) {
     if (lua_type(L, 1) != LUA_TTABLE || lua_gettop(L) > 1)
         dlua_raise(L, "%s: takes one table, the inputs first and options by name after them, got %s", definition->name,
                    lua_gettop(L) > 1 ? "several values" : dlua_describe(L, 1, text, sizeof text));
+    check_inputs(L, definition);
     dlua_push_definition(L, &dl_layer_family, definition);
     lua_newtable(L); /* the layer's arguments */
     lua_newtable(L); /* the inputs */
@@ -135,7 +158,8 @@ void dlua_add_merge_functions(lua_State *L) {
     for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++) {
         lua_pushlightuserdata(L, (void *)&rows[k].layer->definition);
         lua_pushcclosure(L, merge_function, 1);
-        dlua_note_help(L, -1, "dlua.layers.", rows[k].name, "arguments: the inputs in one table, {x, y}, and the layer's options by name",
+        dlua_note_help(L, -1, "dlua.layers.", rows[k].name,
+                       "arguments: the inputs in one table, {x, y}, and the layer's options by name",
                        rows[k].layer->definition.help);
         lua_setfield(L, -2, rows[k].name);
     }

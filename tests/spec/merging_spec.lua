@@ -1,5 +1,6 @@
 -- Layers that make one tensor of several, their short forms, and arithmetic of symbolic inputs.
 local dlua = require "dlua"
+local support = require "support"
 local layers = dlua.layers
 
 local function tensor(...)
@@ -28,6 +29,19 @@ describe("a merging layer", function()
     local ok, message = pcall(layers.concatenate, { tensor(1), axes = 2 })
     assert.is_false(ok)
     assert.matches("axis", message)
+  end)
+
+  it("does not drop inputs behind a hole, or keys that are no place", function()
+    local a, b = tensor(1, 2), tensor(3, 4)
+    local message_of = support.message_of
+    assert.matches("Add: input 2 of up to 3 is nil: is a variable misspelt%?", message_of(layers.add, { a, nil, b }))
+    assert.matches("Add: input 1 of up to 2 is nil", message_of(layers.add, { nil, b }))
+    assert.matches("Add: input 3 of up to 7 is nil", message_of(layers.add, { a, b, [7] = b }))
+    assert.matches("Add: input 3 of up to %d+ is nil", message_of(layers.add, { a, b, [math.maxinteger] = b }))
+    for _, key in ipairs { 1.5, true, 0, -1 } do
+      assert.matches("Concatenate: a key must be .* got " .. tostring(key):gsub("%p", "%%%0"),
+        message_of(layers.concatenate, { a, b, [key] = b }))
+    end
   end)
 
   it("refuses shapes that do not fit, and the batch as an axis", function()
