@@ -168,6 +168,16 @@ static void check_holes(call *c) {
                        k < c->of->positional ? c->of->input_names[k] : "", k < c->of->positional ? "')" : "");
 }
 
+/* The key at the top is a place in a table that comes after `before` arguments. */
+static lua_Integer check_place(call *c, int before) {
+    lua_Integer place = lua_tointeger(c->L, -1);
+    if (place < 1 || place > c->of->positional - before)
+        dlua_raise(c->L, "%s: the table at the end has an entry [%I]; it holds arguments by name%s", c->name,
+                   (LUAI_UACINT)place,
+                   before < c->of->positional ? ", and by place, from [1], those after the ones before it" : "");
+    return place + before;
+}
+
 /* Finds out how the arguments came. A table with names at the end becomes one of all arguments, those before it under
  * their places. */
 static void begin(call *c) {
@@ -190,7 +200,7 @@ static void begin(call *c) {
     while (lua_next(L, top)) {
         lua_pushvalue(L, -2);
         if (lua_isinteger(L, -1)) {
-            lua_pushinteger(L, lua_tointeger(L, -1) + top - 1);
+            lua_pushinteger(L, check_place(c, top - 1));
             lua_replace(L, -2);
         }
         lua_insert(L, -2);

@@ -108,6 +108,15 @@ describe("a tensor function", function()
     assert.same({ 2, 6 }, dlua.cat({ x, x }, { dim = 2 }).shape)
     assert.matches("sum: 'dim' is given twice: as argument 2", message_of(function() x:sum(1, { dim = 2 }) end))
     assert.matches("did you mean 'keepdim'", message_of(function() x:sum(1, { keepdims = true }) end))
+    for _, key in ipairs { -1, 0, 2, math.mininteger, math.maxinteger } do
+      local expected = ("sum: the table at the end has an entry [%d]; it holds arguments by name"):format(key)
+      local message = message_of(function() x:sum(1, { [key] = 2, keepdim = true }) end)
+      assert(message:find(expected, 1, true), message)
+    end
+    assert.matches("entry %[1%]; it holds arguments by name$", message_of(function()
+      dlua.sum(x, 1, true, { [1] = 1, keepdim = true })
+    end))
+    assert.same({ { 2, 2, 2 } }, dlua.sum(x, { 1, keepdim = true }):totable())
     assert.matches("the argument 2 %('dim'%) is nil", message_of(function() x:sum(nil, { keepdim = true }) end))
   end)
 
