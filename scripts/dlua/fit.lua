@@ -74,7 +74,8 @@ local function class_weights(model, weights, target, where)
     dlua.raise(where .. ": class_weight needs a model with one output and labels")
   end
   local output = model.output_shapes[1]
-  check_class_weight(weights, output and output[#output], where)
+  local units = output and output[#output]
+  check_class_weight(weights, math.type(units) and units or nil, where) -- dlua.none: of any size
   local one_hot = target:dim() == 2 and target:size(2) > 1
   local labels = one_hot and target:argmax(2) or target:reshape(target:size(1)):to("int64")
   -- Binary targets are the values 0 and 1; the table below counts from 1.

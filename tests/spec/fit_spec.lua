@@ -62,6 +62,17 @@ describe("fit", function()
     assert.is_nil(history.history.mean_absolute_error)
   end)
 
+  it("takes class_weight for outputs of any size", function()
+    local input = dlua.Input { shape = { dlua.none } }
+    local model = dlua.Model { inputs = input, outputs = dlua.layers.Activation { "linear" } (input) }
+    model:compile { loss = "mse" }
+    x, y = dlua.zeros(2, 3), dlua.tensor { { 1.0, 0.0, 0.0 }, { 0.0, 1.0, 0.0 } }
+    assert.near(1 / 3, model:fit { x, y, verbose = 0 }.history.loss[1], 1e-6)
+    assert.near(2 / 3, model:fit { x, y, verbose = 0, class_weight = { [2] = 3.0 } }.history.loss[1], 1e-6)
+    assert.matches("class_weight has the key 0, which is no class: labels count from 1$",
+      support.message_of(function() model:fit { x, y, verbose = 0, class_weight = { [0] = 2 } } end))
+  end)
+
   it("refuses a class_weight for what is no class", function()
     local model = support.dense_model()
     local function message(weights)
