@@ -71,6 +71,26 @@ void dlua_add_table(lua_State *L, const char *name, const char *help) {
     lua_setfield(L, -2, name);
 }
 
+/* `arguments` in the description at index 2, if there are such: "name: what for" on each line, which help splits. */
+static void check_help_arguments(lua_State *L) {
+    char text[160];
+    if (lua_type(L, 2) != LUA_TTABLE || lua_getfield(L, 2, "arguments") == LUA_TNIL)
+        return;
+    if (lua_type(L, -1) != LUA_TSTRING)
+        dlua_raise(L, "set_help: arguments must be a string with a line for each, 'name: what it is for', got %s",
+                   dlua_describe(L, -1, text, sizeof text));
+    for (const char *line = lua_tostring(L, -1); *line != '\0'; line += strspn(line, "\n")) {
+        size_t length = strcspn(line, "\n");
+        const char *colon = strstr(line, ": ");
+        if (colon == NULL || colon >= line + length) {
+            lua_pushlstring(L, line, length);
+            dlua_raise(L, "set_help: each line of arguments must be 'name: what it is for', got %s",
+                       dlua_describe(L, -1, text, sizeof text));
+        }
+        line += length;
+    }
+}
+
 /* set_help(value, description): see help_functions. */
 static int set_help(lua_State *L) {
     char text[160];
@@ -82,6 +102,7 @@ static int set_help(lua_State *L) {
     if (lua_type(L, 2) != LUA_TTABLE && !lua_isfunction(L, 2))
         dlua_raise(L, "set_help: the description is a table, or what dlua.arguments returned, got %s",
                    dlua_describe(L, 2, text, sizeof text));
+    check_help_arguments(L);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &help_key);
     lua_pushvalue(L, 1);
     lua_pushvalue(L, 2);

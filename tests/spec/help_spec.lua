@@ -226,6 +226,22 @@ describe("help", function()
     assert.matches("set_help: a function, a table or an object has help, not 3", matches(dlua.set_help, 3, {}))
     assert.matches("set_help: the description is a table", matches(dlua.set_help, greet, "Says hello."))
   end)
+
+  it("refuses arguments that help could not show", function()
+    local function greet() end
+    local function noted(arguments)
+      return { of = "", name = "greet", help = "Says hello.", arguments = arguments }
+    end
+    assert.matches("set_help: each line of arguments must be 'name: what it is for', got the string 'who'",
+      matches(dlua.set_help, greet, noted "who"))
+    assert.matches("got the string 'who:whom'", matches(dlua.set_help, greet, noted "who:whom\nhow: how loud"))
+    assert.matches("got the string 'loudly'", matches(dlua.set_help, greet, noted "who: whom\nloudly\n"))
+    assert.matches("set_help: arguments must be a string", matches(dlua.set_help, greet, noted(3)))
+    dlua.set_help(greet, noted "who: whom to greet\n\nhow = 'softly': how loud\n")
+    assert.matches("who%s+whom to greet\n%s+how%s+how loud", help.text(greet))
+    dlua.set_help(greet, noted "")
+    assert.matches("^greet", help.text(greet))
+  end)
 end)
 
 describe("what tensors and layers have besides", function()
