@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dlua/layers.h"
+#include "nn/nn.h"
 #include "objects.h"
 #include "values.h"
 
@@ -58,6 +60,26 @@ static void shift_up(dl_value *value) {
     }
 }
 
+/* A list of cells is one cell for RNN, as it is in Keras: they are stacked, with the dtype of the first. */
+static dl_status stack_cells(dl_context *context, dl_value *cells) {
+    const dl_definition *definition = &dl_layer_stacked_rnn_cells.definition;
+    dl_stacked_rnn_cells_options options;
+    dl_object *stack = NULL;
+    dl_options_init(definition, &options, sizeof options);
+    dl_status status = dl_options_set(context, definition, &options, "cells", cells);
+    if (status == DL_OK && options.cells.count > 0)
+        options.layer.dtype = ((const dl_layer *)options.cells.at[0])->dtype;
+    if (status == DL_OK)
+        status = dl_object_create(context, &dl_layer_family, definition, &options, &stack);
+    dl_options_clear(definition, &options);
+    if (status != DL_OK)
+        return status;
+    dl_value_clear(cells);
+    *cells = dl_value_object(stack);
+    dl_object_release(stack);
+    return DL_OK;
+}
+
 dl_status dlua_set_field(lua_State *L, const dl_definition *definition, void *options, const dl_field *field,
                          int index) {
     dl_value value;
@@ -67,6 +89,8 @@ dl_status dlua_set_field(lua_State *L, const dl_definition *definition, void *op
         return dl_fail_prefix("%s: %s", definition->name, field->name);
     if (has_positions(field))
         status = shift_down(definition, field, &value);
+    if (definition == &dl_layer_rnn.definition && strcmp(field->name, "cell") == 0 && value.kind == DL_VALUE_LIST)
+        status = stack_cells(context, &value);
     if (status == DL_OK)
         status = dl_options_set(context, definition, options, field->name, &value);
     dl_value_clear(&value);

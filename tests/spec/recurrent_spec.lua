@@ -141,6 +141,29 @@ describe("a cell", function()
     assert.are.same({ 2, 6 }, layers.Bidirectional { layers.RNN { Minimal { 3 } } } (x).shape)
   end)
 
+  it("is a stack of cells where RNN takes a list of them", function()
+    local x = dlua.randn(2, 4, 5)
+    local function cells()
+      return { layers.GRUCell { 3, seed = 1 }, layers.LSTMCell { 2, seed = 2 } }
+    end
+    local listed = layers.RNN { cells(), return_state = true }
+    local stacked = layers.RNN { layers.StackedRNNCells { cells() }, return_state = true }
+    local results = { listed(x) }
+    stacked(x)
+    assert.are.equal(4, #results)
+    assert.are.equal(#stacked:get_weights(), #listed:get_weights())
+    stacked:set_weights(listed:get_weights())
+    for k, expected in ipairs { stacked(x) } do
+      assert.are.equal(0, largest(results[k] - expected))
+    end
+    assert.are.equal("StackedRNNCells", listed:get_config().config.cell.class_name)
+    local double = layers.RNN { { Minimal { 2, dtype = "float64" } }, dtype = "float64" }
+    assert.are.equal("float64", double(x:double()).dtype)
+    assert.is_truthy(support.message_of(layers.RNN, { {} }):find("cell", 1, true))
+    assert.is_truthy(support.message_of(layers.RNN, { { layers.LSTMCell { 2 }, layers.Dense { 3 } } })
+      :find("Dense is no cell", 1, true))
+  end)
+
   it("written in Lua has the gradients that differences give", function()
     local x = dlua.randn({ 2, 3, 2 }, { dtype = "float64" }):requires_grad_()
     local rnn = layers.RNN { Minimal { 2, dtype = "float64" }, dtype = "float64" }
