@@ -1,6 +1,6 @@
 /* decoding.c: models asked step by step, as generation does.
  *
- *      local decoding = model:decoding { batch = 1, max_length = 256 }
+ *      local decoding = dlua.new_decoding(model, 1, 256) -- of one sequence, of at most 256 steps
  *      local logits = decoding:step(ids)        -- the next steps {N, t}; {N, t, K}
  *      decoding:select(rows)                    -- goes on with these sequences
  *
@@ -69,7 +69,11 @@ static int decoding_select(lua_State *L) {
     if (rows == NULL || dl_tensor_dims(rows) != 1)
         dlua_raise(L, "select: rows must be a tensor {N} of whole numbers from 1, got %s",
                    dlua_describe(L, 2, text, sizeof text));
-    dlua_check(L, dl_decoding_select(decoding, rows));
+    dl_status status;
+    do {
+        status = dl_decoding_select(decoding, rows);
+    } while (dlua_collect_for_memory(L, status));
+    dlua_check(L, status);
     return 0;
 }
 
@@ -85,12 +89,22 @@ static const dlua_function methods[] = {
     {"position", decoding_position, "", "How many steps there were."},
     {NULL, NULL, NULL, NULL}};
 
-/* What dlua.Model's methods `decoding` and `is_stepwise` are made of: (model, batch, max_length). */
+static int64_t check_count(lua_State *L, int index, const char *name) {
+    char text[160];
+    int64_t count;
+    if (!dlua_to_integer(L, index, &count) || count < 1)
+        dlua_raise(L, "new_decoding: %s must be a whole number of at least 1, got %s", name,
+                   dlua_describe(L, index, text, sizeof text));
+    return count;
+}
+
+/* new_decoding(model, batch, max_length), which model:generate is made of. */
 static int new_decoding(lua_State *L) {
+    char text[160];
     dl_layer *model = dlua_test_layer(L, 1);
     if (model == NULL)
-        dlua_raise(L, "decoding: call it as a method of a model");
-    lua_Integer batch = luaL_checkinteger(L, 2), max_length = luaL_checkinteger(L, 3);
+        dlua_raise(L, "new_decoding: takes a model first, got %s", dlua_describe(L, 1, text, sizeof text));
+    int64_t batch = check_count(L, 2, "batch"), max_length = check_count(L, 3, "max_length");
     dl_decoding **place = lua_newuserdatauv(L, sizeof *place, 1);
     *place = NULL;
     dlua_set_class(L, DLUA_DECODING);

@@ -20,8 +20,8 @@ function metatable.__index(_, name)
 end
 
 function metatable.__newindex(_, name, value)
-  local kind = debug.getinfo(2, "S").what
-  if kind ~= "main" and kind ~= "C" then
+  local caller = debug.getinfo(2, "S") -- nil where a host sets a global with no function running
+  if caller and caller.what ~= "main" and caller.what ~= "C" then
     error(string.format("assignment to undefined variable '%s' inside a function: write `local %s`, or give it a value "
       .. "outside first", tostring(name), tostring(name)), 2)
   end

@@ -55,6 +55,20 @@ static void test_states_in_threads_train_alike(void) {
     }
 }
 
+/* ---- strict globals ---------------------------------------------------------------------------------------------- */
+
+/* No function runs while the host sets the global, so an error would not be caught: the state would abort. */
+static void test_a_host_makes_globals_under_strict(void) {
+    lua_State *L = new_state();
+    CHECK_EQ_INT(run(L, "require 'dlua.strict'"), LUA_OK);
+    lua_pushinteger(L, 7);
+    lua_setglobal(L, "given_by_the_host");
+    CHECK_EQ_INT(run(L, "return given_by_the_host"), LUA_OK);
+    CHECK_EQ_INT(lua_tointeger(L, -1), 7);
+    CHECK(run(L, "(function() forgotten = 1 end)()") != LUA_OK);
+    lua_close(L);
+}
+
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static void test_dead_tensors_are_collected_when_memory_is_short(void) {
@@ -63,6 +77,20 @@ static void test_dead_tensors_are_collected_when_memory_is_short(void) {
     dl_memory_fail_at(dlua_context(L), 1);
     CHECK_EQ_INT(run(L, "return dlua.ones(3):sum():item()"), LUA_OK);
     CHECK(lua_tonumber(L, -1) == 3);
+    lua_close(L);
+}
+
+static void test_selecting_sequences_collects_when_memory_is_short(void) {
+    lua_State *L = new_state();
+    CHECK_EQ_INT(run(L, "local input = dlua.Input { shape = { dlua.none, 3 } }\n"
+                        "local lstm = dlua.layers.LSTM { 4, return_sequences = true }\n"
+                        "model = dlua.Model { inputs = input, outputs = lstm(input) }\n"
+                        "decoding, rows = dlua.new_decoding(model, 2, 8), dlua.tensor { 2, 1, 2 }\n"
+                        "decoding:step(dlua.ones(2, 1, 3))\n"
+                        "collectgarbage() for _ = 1, 20 do dlua.ones(1000) end"), LUA_OK);
+    dl_memory_fail_at(dlua_context(L), 1);
+    CHECK_EQ_INT(run(L, "decoding:select(rows) return decoding:step(dlua.ones(3, 1, 3)):size(1)"), LUA_OK);
+    CHECK_EQ_INT(lua_tointeger(L, -1), 3);
     lua_close(L);
 }
 
@@ -132,6 +160,7 @@ static void test_every_allocation_may_fail(void) {
     lua_close(L);
 }
 
-CHECK_MAIN(CHECK_TEST(test_states_in_threads_train_alike),
+CHECK_MAIN(CHECK_TEST(test_states_in_threads_train_alike), CHECK_TEST(test_a_host_makes_globals_under_strict),
            CHECK_TEST(test_dead_tensors_are_collected_when_memory_is_short),
+           CHECK_TEST(test_selecting_sequences_collects_when_memory_is_short),
            CHECK_TEST(test_out_of_memory_is_an_error_of_lua), CHECK_TEST(test_every_allocation_may_fail))
