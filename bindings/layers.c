@@ -407,13 +407,16 @@ static int check_specs(lua_State *L, dl_layer *layer, const char *method, dl_spe
         specs[0] = check_spec(L, 2, layer->dtype, method);
         return 1;
     }
-    int count = (int)lua_rawlen(L, 2);
-    for (int k = 0; k < count && k < MOST_INPUTS; k++) {
+    lua_Unsigned length = lua_rawlen(L, 2);
+    if (length > MOST_INPUTS)
+        dlua_raise(L, "%s: takes the shapes of at most %d inputs, got %I", method, MOST_INPUTS, (LUAI_UACINT)length);
+    int count = (int)length;
+    for (int k = 0; k < count; k++) {
         lua_rawgeti(L, 2, k + 1);
         specs[k] = check_spec(L, -1, layer->dtype, method);
         lua_pop(L, 1);
     }
-    return count < MOST_INPUTS ? count : MOST_INPUTS;
+    return count;
 }
 
 /* layer:build {dlua.none, 784}: makes the weights for inputs of this shape. */

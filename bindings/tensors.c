@@ -331,24 +331,27 @@ static dl_tensor *make_cut(dl_context *context, void *argument) {
 }
 
 static int tensor_narrow(lua_State *L) {
+    char text[160];
     cut c = {.tensor = check_self(L, "narrow")};
     c.dim = dlua_check_dim(L, 2, dl_tensor_dims(c.tensor), "narrow");
     int64_t size = dl_tensor_shape(c.tensor)[c.dim];
     if (!dlua_to_integer(L, 3, &c.start) || c.start == 0 || c.start < -size || c.start > size)
-        dlua_raise(L, "narrow: start must be a position from 1 to %I, or from -1 to -%I at the end", (LUAI_UACINT)size,
-                   (LUAI_UACINT)size);
+        dlua_raise(L, "narrow: start must be a position from 1 to %I, or from -1 to -%I at the end, got %s",
+                   (LUAI_UACINT)size, (LUAI_UACINT)size, dlua_describe(L, 3, text, sizeof text));
     c.start += c.start < 0 ? size : -1;
     if (!dlua_to_integer(L, 4, &c.length) || c.length < 0 || c.length > size - c.start)
-        dlua_raise(L, "narrow: length must be a whole number from 0 to %I, what is left of the dimension",
-                   (LUAI_UACINT)(size - c.start));
+        dlua_raise(L, "narrow: length must be a whole number from 0 to %I, what is left of the dimension, got %s",
+                   (LUAI_UACINT)(size - c.start), dlua_describe(L, 4, text, sizeof text));
     return dlua_make_tensor(L, make_cut, &c);
 }
 
 static int tensor_split(lua_State *L) {
+    char text[160];
     int64_t each;
     cut c = {.tensor = check_self(L, "split")};
     if (!dlua_to_integer(L, 2, &each) || each < 1)
-        dlua_raise(L, "split: size must be a whole number of at least 1");
+        dlua_raise(L, "split: size must be a whole number of at least 1, got %s",
+                   dlua_describe(L, 2, text, sizeof text));
     if (lua_isnoneornil(L, 3)) {
         lua_settop(L, 2);
         lua_pushinteger(L, 1);

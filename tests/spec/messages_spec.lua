@@ -2,7 +2,7 @@
 local dlua = require "dlua"
 local support = require "support"
 local message_of = support.message_of
-local layers = dlua.layers
+local layers, none = dlua.layers, dlua.none
 
 describe("a message says what to do for", function()
   local x, y, model
@@ -17,6 +17,32 @@ describe("a message says what to do for", function()
     local message = message_of(f)
     assert(message:find(expected, 1, true), ("%s\nshould hold: %s"):format(message, expected))
   end
+
+  it("parts of a tensor that are outside it", function()
+    check("narrow: start must be a position from 1 to 4, or from -1 to -4 at the end, got 5",
+      function() x:narrow(2, 5, 1) end)
+    check("narrow: length must be a whole number from 0 to 3, what is left of the dimension, got 2.5",
+      function() x:narrow(2, 2, 2.5) end)
+    check("split: size must be a whole number of at least 1, got the string 'x'", function() x:split("x") end)
+  end)
+
+  it("more shapes than a layer can have inputs", function()
+    local shapes = {}
+    for k = 1, 65 do
+      shapes[k] = { none, 2 }
+    end
+    check("build: takes the shapes of at most 64 inputs, got 65", function() layers.Add {}:build(shapes) end)
+    shapes[65] = nil
+    layers.Add {}:build(shapes)
+  end)
+
+  it("a decoding of something else than a model, a batch and a length", function()
+    check("new_decoding: takes a model first, got 3", function() dlua.new_decoding(3) end)
+    check("new_decoding: batch must be a whole number of at least 1, got 0",
+      function() dlua.new_decoding(model, 0, 4) end)
+    check("new_decoding: max_length must be a whole number of at least 1, got nil",
+      function() dlua.new_decoding(model, 1) end)
+  end)
 
   it("functions on tensors", function()
     check("tensor: takes a number, a boolean or a list of them", function() dlua.tensor(nil) end)
