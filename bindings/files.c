@@ -155,6 +155,11 @@ static int write_file(lua_State *L) {
     return 0;
 }
 
+static int make_folders(lua_State *L) {
+    dlua_check(L, dl_make_folders(dlua_context(L), luaL_checkstring(L, 1)));
+    return 0;
+}
+
 /* sha256(path) -> 64 hexadecimal digits. */
 static int sha256(lua_State *L) {
     char hex[65];
@@ -217,6 +222,8 @@ static const dlua_function io_functions[] = {
      "path: of the file\n"
      "bytes: a string",
      "Replaces a file, whole or not at all."},
+    {"make_folders", make_folders, "path: of a file, or of a folder with a slash at its end",
+     "Makes the folders above a path, as far as they are missing."},
     {"sha256", sha256, "path: of the file", "The SHA-256 of a file, as 64 hexadecimal digits."},
     {"download", dlua_download,
      "{url}: where the file is\n"

@@ -120,6 +120,33 @@ static bool is_training_state(lua_State *L, int index) {
     return right;
 }
 
+/* Puts the training state in `extra` (a table at the top) into the user table at index. */
+static void take_training_state(lua_State *L, int user_table, const char *function, const char *path) {
+    lua_getfield(L, -1, DLUA_TRAINING_STATE);
+    if (!is_training_state(L, lua_gettop(L)))
+        dlua_raise(L, "%s: '%s' has a training state that fit did not write", function, path);
+    lua_setfield(L, user_table, DLUA_TRAINING_STATE);
+}
+
+/* model:restore(path) -> extra */
+static int model_restore(lua_State *L) {
+    dl_model *model = dlua_check_model(L, "restore");
+    const char *path = check_path(L, 2, "restore");
+    lua_settop(L, 2);
+    dl_value *extra = dlua_new_value_box(L);
+    dlua_push_user_table(L, 1);
+    dlua_entry before = dlua_enter(L, 4);
+    dl_status status = dl_model_restore(model, path, extra);
+    dlua_leave(before);
+    dlua_check(L, status);
+    dlua_push_value(L, extra);
+    if (!lua_istable(L, -1))
+        return 0;
+    take_training_state(L, 4, "restore", path);
+    lua_getfield(L, -1, "extra");
+    return 1;
+}
+
 /* load_model(path) -> model, extra */
 static int load_model_function(lua_State *L) {
     loading from = {.path = check_path(L, 1, "load_model")};
@@ -132,10 +159,9 @@ static int load_model_function(lua_State *L) {
         return 1;
     }
     dlua_push_user_table(L, model);
-    lua_getfield(L, model + 1, DLUA_TRAINING_STATE);
-    if (!is_training_state(L, lua_gettop(L)))
-        dlua_raise(L, "load_model: '%s' has a training state that fit did not write", from.path);
-    lua_setfield(L, -2, DLUA_TRAINING_STATE);
+    lua_pushvalue(L, model + 1);
+    take_training_state(L, model + 2, "load_model", from.path);
+    lua_pop(L, 1);
     lua_getfield(L, model + 1, DLUA_FUNCTIONS);
     lua_setfield(L, -2, DLUA_FUNCTIONS);
     lua_settop(L, model + 1);
@@ -183,6 +209,9 @@ void dlua_open_model_files(lua_State *L) {
          "{by_name = false}: finds weights by their layers' names instead of their order\n"
          "{skip_mismatch = false}: leaves weights of other shapes as they are",
          "Reads the weights of a file into the model."},
+        {"restore", model_restore, "path: of a file that save wrote",
+         "Puts weights, optimizer and training state of a file into the model, which is compiled as the saved one was; "
+         "returns what save kept as extra."},
         {"get_config", model_get_config, "", "The architecture as a table, as it is saved."},
         {NULL, NULL, NULL, NULL},
     };

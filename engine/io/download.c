@@ -91,22 +91,6 @@ static dl_status fail_disk(const download *of, int error) {
                    strerror(error));
 }
 
-/* Makes the folders above a path. */
-static dl_status make_folders(const download *of) {
-    char *folder = dl_strdup(of->context, of->path);
-    if (!folder)
-        return DL_MEMORY;
-    dl_status status = DL_OK;
-    for (char *slash = strchr(folder + 1, '/'); slash && status == DL_OK; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-            status = dl_fail(DL_IO, "the folder '%s' could not be made: %s", folder, strerror(errno));
-        *slash = '/';
-    }
-    dl_free(folder);
-    return status;
-}
-
 /* False if the file that was opened at the path has another name by now, or none. */
 static bool is_file_of(int fd, const char *path) {
     struct stat opened, named;
@@ -277,7 +261,7 @@ static dl_status fetch_verified(download *of) {
 }
 
 static dl_status run_download(download *of) {
-    DL_TRY(make_folders(of));
+    DL_TRY(dl_make_folders(of->context, of->path));
     DL_TRY(open_part(of));
     of->handle = curl.curl_easy_init();
     if (!of->handle)

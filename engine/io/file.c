@@ -181,3 +181,18 @@ dl_status dl_write_file(dl_context *context, const char *path, const void *bytes
     dl_output_abandon(&output);
     return status;
 }
+
+dl_status dl_make_folders(dl_context *context, const char *path) {
+    char *folder = dl_strdup(context, path);
+    if (!folder)
+        return DL_MEMORY;
+    dl_status status = DL_OK;
+    for (char *slash = strchr(folder + 1, '/'); *path && slash && status == DL_OK; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+            status = dl_fail(DL_IO, "the folder '%s' could not be made: %s", folder, strerror(errno));
+        *slash = '/';
+    }
+    dl_free(folder);
+    return status;
+}

@@ -649,3 +649,23 @@ dl_status dl_model_load(dl_context *context, const char *path, dl_model **out, d
     dl_bundle_free(bundle);
     return status == DL_OK ? DL_OK : dl_fail_prefix("'%s'", path);
 }
+
+static dl_status restore_bundle(reader *r, dl_model *model, dl_value *extra) {
+    DL_TRY(check_format(r));
+    if (!model->built)
+        DL_TRY(build_as_saved(r, model));
+    r->optimizer = dl_model_optimizer(model);
+    DL_TRY(read_weights(r, model));
+    DL_TRY(read_training(r, model));
+    return extra ? get_text(r->bundle, r->context, "extra", extra) : DL_OK;
+}
+
+dl_status dl_model_restore(dl_model *model, const char *path, dl_value *extra) {
+    reader r = {.context = model->object.context};
+    dl_bundle *bundle;
+    DL_TRY(dl_load_safetensors(r.context, path, &bundle));
+    r.bundle = bundle;
+    dl_status status = restore_bundle(&r, model, extra);
+    dl_bundle_free(bundle);
+    return status == DL_OK ? DL_OK : dl_fail_prefix("'%s'", path);
+}

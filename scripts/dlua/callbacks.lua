@@ -241,6 +241,71 @@ define {
   end,
 }
 
+-- ---- BackupAndRestore -----------------------------------------------------------------------------------------------
+
+define {
+  name = "BackupAndRestore",
+  help = "Keeps a backup of a training, and goes on from it where the same script was interrupted before.",
+  fields = {
+    { name = "backup_dir", kind = "string", required = true, help = "the folder of the backup, made if it is missing" },
+    { name = "save_freq", kind = "any", default = "epoch", help = "'epoch', or a number of batches" },
+    { name = "delete_checkpoint", kind = "boolean", default = true, help = "remove the backup after the last epoch" },
+  },
+  add_events = function(self)
+    local frequency = self.options.save_freq
+    if frequency ~= "epoch" and not (math.type(frequency) == "integer" and frequency >= 1) then
+      dlua.raise("BackupAndRestore: argument 'save_freq' must be 'epoch' or a whole number of batches")
+    elseif frequency ~= "epoch" then
+      self.on_train_batch_end = self.count_batch
+    end
+    self.path = self.options.backup_dir .. "/backup.safetensors"
+  end,
+  --- Puts the backup's state into the model, and remembers how far it was.
+  on_train_begin = function(self)
+    self.done = nil
+    self.batches = 0
+    local file = io.open(self.path, "rb")
+    if file then
+      file:close()
+      local kept = self.model:restore(self.path)
+      self.done = kept and kept.backup
+      if not self.done then
+        dlua.raise(("BackupAndRestore: '%s' is no backup; give backup_dir a folder of its own"):format(self.path))
+      end
+    else
+      dlua.io.make_folders(self.path)
+    end
+  end,
+  resume_point = function(self)
+    if self.done then
+      return self.done.epochs, self.done.steps
+    end
+  end,
+  on_epoch_begin = function(self, epoch)
+    self.epoch = epoch
+  end,
+  count_batch = function(self, batch)
+    self.batches = self.batches + 1
+    if self.batches % self.options.save_freq == 0 then
+      self:back_up(self.epoch - 1, batch)
+    end
+  end,
+  on_epoch_end = function(self, epoch)
+    if self.options.save_freq == "epoch" then
+      self:back_up(epoch, 0)
+    end
+  end,
+  --- The file is replaced whole: one that is interrupted leaves the backup before.
+  back_up = function(self, epochs, steps)
+    self.model:save(self.path, { backup = { epochs = epochs, steps = steps } })
+  end,
+  on_train_end = function(self)
+    if self.options.delete_checkpoint then
+      os.remove(self.path)
+    end
+  end,
+}
+
 -- ---- learning rates -------------------------------------------------------------------------------------------------
 
 define {

@@ -196,7 +196,9 @@ local function train_epoch(run, epoch)
     run.order = dlua.data.shuffled_order(run.data.count, state.shuffle_seed, state.epochs_trained + 1)
   end
   model:reset_metrics()
-  for step = 1, run.steps do
+  local first = run.steps_done + 1
+  run.steps_done = 0
+  for step = first, run.steps do
     tell(callbacks, "on_train_batch_begin", step, {})
     train_step(run, step)
     if run.wants_batch_logs then
@@ -238,7 +240,7 @@ end
 
 local function run_epochs(run, options, history)
   local model, callbacks = run.model, run.callbacks
-  for epoch = options.initial_epoch + 1, options.epochs do
+  for epoch = run.initial_epoch + 1, options.epochs do
     run.progress:begin(("Epoch %d/%d"):format(epoch, options.epochs))
     tell(callbacks, "on_epoch_begin", epoch, {})
     local list = train_epoch(run, epoch)
@@ -278,8 +280,22 @@ local function prepare(model, options)
     shuffle = options.shuffle,
     callbacks = callbacks,
     wants_batch_logs = wants_batch_logs(callbacks),
+    initial_epoch = options.initial_epoch,
+    steps_done = 0, -- of the first epoch: more than 0 where a backup goes on within it
     progress = Progress.new(steps, options.verbose),
   }
+end
+
+--- Begins where a callback says that an interrupted training was: resume_point() -> epochs and steps that are done.
+local function resume(run)
+  for _, callback in ipairs(run.callbacks) do
+    if callback.resume_point then
+      local epochs, steps = callback:resume_point()
+      if epochs then
+        run.initial_epoch, run.steps_done = epochs, steps
+      end
+    end
+  end
 end
 
 --- Trains; returns the history: {epoch = {1, 2, ...}, history = {loss = {...}, ...}, params = {...}}.
@@ -296,6 +312,7 @@ function fit.run(model, options)
   -- Saved with the model: training that goes on from a file shuffles as if it had not been interrupted.
   model.training_state = model.training_state or { shuffle_seed = dlua.initial_seed(), epochs_trained = 0 }
   tell(run.callbacks, "on_train_begin", {})
+  resume(run)
   local ok, message = pcall(run_epochs, run, options, history)
   if not ok then
     run.progress:abandon()

@@ -47,6 +47,9 @@ typedef bool (*dl_progress)(void *user, int64_t done, int64_t total);
 DL_API dl_status dl_download(dl_context *context, const char *url, const char *path, const char *checksum,
                              dl_progress progress, void *user);
 
+/* Makes the folders above a path, as far as they are missing. */
+DL_API dl_status dl_make_folders(dl_context *context, const char *path);
+
 #ifdef __cplusplus
 }
 #endif

@@ -483,6 +483,9 @@ DL_API dl_status dl_call_keep(dl_layer_call *call, int k, dl_tensor *tensor);
  * beside, synced, renamed. extra (may be NULL): a map kept with it. */
 DL_API dl_status dl_model_save(dl_model *model, const char *path, const dl_value *extra);
 DL_API dl_status dl_model_load(dl_context *context, const char *path, dl_model **out, dl_value *extra);
+/* Puts the weights, optimizer state and training state of a file that dl_model_save wrote into a model that is built or
+ * compiled as the saved one was, its layers called the same; extra (may be NULL) is the map kept with it. */
+DL_API dl_status dl_model_restore(dl_model *model, const char *path, dl_value *extra);
 DL_API dl_status dl_model_save_weights(dl_model *model, const char *path);
 /* The file's weights into the model's, in the order of layers and of the weights in each, whatever the layers are
  * called; number and shapes must match. by_name: by the paths of the weights instead ("dense/kernel"), and weights that
