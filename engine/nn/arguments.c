@@ -119,7 +119,8 @@ static dl_status put_roles(const dl_layer *layer, const dl_arguments *arguments,
 static dl_status put_options(const dl_layer *layer, const dl_arguments *arguments, dl_value *map) {
     dl_context *context = layer->object.context;
     dl_value options = dl_value_map();
-    dl_status status = dl_options_get_all(context, dl_layer_definition(layer)->call_options, arguments->options, &options);
+    dl_status status =
+        dl_options_get_all(context, dl_layer_definition(layer)->call_options, arguments->options, &options);
     if (status != DL_OK) {
         dl_value_clear(&options);
         return status;
@@ -169,6 +170,10 @@ dl_status dl_arguments_from_value(const dl_layer *layer, const dl_value *map, in
     const dl_value *names = dl_value_get(map, "inputs");
     const dl_value *options = dl_value_get(map, "options");
     const dl_value *training = dl_value_get(map, "training");
+    if (map->as.list.count != (names != NULL) + (options != NULL) + (training != NULL))
+        return fail_arguments(layer, "the arguments");
+    if (training && training->kind != DL_VALUE_BOOL)
+        return fail_arguments(layer, "training");
     DL_TRY(dl_complete_arguments(layer, NULL, &room));
     if (names)
         DL_TRY(read_roles(layer, names, inputs, roles));
@@ -176,9 +181,10 @@ dl_status dl_arguments_from_value(const dl_layer *layer, const dl_value *map, in
     if (options) {
         if (!room.arguments.options)
             return fail_arguments(layer, "the options");
-        DL_TRY(dl_options_set_all(layer->object.context, dl_layer_definition(layer)->call_options, room.options, options));
+        DL_TRY(dl_options_set_all(layer->object.context, dl_layer_definition(layer)->call_options, room.options,
+                                  options));
     }
     if (training)
-        room.arguments.training = training->kind == DL_VALUE_BOOL && training->as.boolean;
+        room.arguments.training = training->as.boolean;
     return dl_arguments_copy(layer, &room.arguments, inputs, out);
 }

@@ -44,7 +44,7 @@ dl_tensor *dl_call_inner(dl_layer_call *call, dl_layer *child, dl_tensor *const 
         if (!in[i])
             return NULL;
     dl_layer_call inner = {.context = call->context, .training = call->training, .in = in, .inputs = inputs,
-                           .arguments = arguments, .deferred = call->deferred};
+                           .arguments = arguments, .deferred = call->deferred, .decoding = call->decoding};
     if (dl_layer_run(child, &inner) != DL_OK || keep_outputs(&inner) != DL_OK)
         return NULL;
     if (second)
@@ -137,7 +137,7 @@ const dl_layer_def dl_layer_projection = {
     .definition = {.name = "Projection", .version = 1, .help = "Dense layer over several dimensions, inside others.",
                    .fields = projection_fields, .options_size = sizeof(TYPE)},
     .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 2,
-    .build = build_projection, .infer = infer_projection, .call = call_projection};
+    .build = build_projection, .infer = infer_projection, .call = call_projection, .flags = DL_LAYER_STEPWISE};
 #undef TYPE
 
 /* ---- masks --------------------------------------------------------------------------------------------------------- */

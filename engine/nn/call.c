@@ -96,12 +96,19 @@ dl_status dl_layer_fail_built(const dl_layer *layer, const dl_spec *in) {
                    dl_spec_text_of(&layer->input).at, dl_spec_text_of(in).at);
 }
 
+/* The place of the input that is meant where a layer has but one: that of the first role. */
+static int first_of(const dl_layer *layer, const dl_arguments *arguments, int inputs) {
+    bool named = dl_layer_definition(layer)->input_names != NULL;
+    int place = named ? dl_find_input(layer, arguments, inputs, 0, 0) : 0;
+    return place < 0 ? 0 : place;
+}
+
 static dl_status infer_built(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
     const dl_layer_def *definition = dl_layer_definition(layer);
     DL_TRY(check_inputs(layer, inputs));
     if (definition->infer)
         return definition->infer(layer, inputs, out, outputs);
-    out[0] = inputs->specs[0];
+    out[0] = inputs->specs[first_of(layer, inputs->arguments, inputs->count)];
     *outputs = 1;
     return DL_OK;
 }
@@ -113,7 +120,7 @@ static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
     dl_stream before = layer->initial;
     dl_status status = check_inputs(layer, inputs);
     if (status == DL_OK && inputs->count > 0) {
-        layer->input = inputs->specs[0];
+        layer->input = inputs->specs[first_of(layer, inputs->arguments, inputs->count)];
         layer->input.shape[0] = DL_NONE;
     }
     if (status == DL_OK && definition->build)
@@ -169,7 +176,7 @@ dl_status dl_call_finish(dl_layer *layer, dl_layer_call *call, size_t scope, dl_
             status = dl_fail(DL_STATE, "%s made no output %d", dl_layer_class(layer), i + 1);
     if (status == DL_OK) {
         if (!call->out_masks[0] && (dl_layer_definition(layer)->flags & DL_LAYER_KEEPS_MASK) && call->masks)
-            call->out_masks[0] = call->masks[0];
+            call->out_masks[0] = call->masks[first_of(layer, call->arguments, call->inputs)];
         for (int i = 0; i < call->outputs; i++) {
             dl_retain(call->out[i]);
             if (call->out_masks[i])
@@ -189,35 +196,41 @@ static dl_status remember_place(dl_layer *layer, dl_deferred *deferred) {
     return DL_OK;
 }
 
+/* Notes what the call begins with, for a decoding, a checkpoint, and a step that fails. */
+static dl_status begin_call(dl_layer *layer, dl_layer_call *call) {
+    if (call->decoding)
+        DL_TRY(dl_decoding_enter(call->decoding, layer, &call->decoding_place));
+    if (!(dl_layer_definition(layer)->flags & DL_LAYER_RANDOM))
+        return DL_OK;
+    DL_TRY(dl_checkpoint_note_draw(layer));
+    return call->deferred ? remember_place(layer, call->deferred) : DL_OK;
+}
+
+static dl_status run_definition(dl_layer *layer, dl_layer_call *call) {
+    call->outputs = 0;
+    memset(call->out_masks, 0, sizeof call->out_masks);
+    if (begin_call(layer, call) != DL_OK)
+        return dl_layer_fail_path(layer);
+    size_t scope = dl_scope_begin(call->context);
+    return dl_call_finish(layer, call, scope, dl_layer_definition(layer)->call(layer, call));
+}
+
 dl_status dl_layer_run(dl_layer *layer, dl_layer_call *call) {
-    const dl_layer_def *definition = dl_layer_definition(layer);
     const dl_arguments *given = call->arguments;
     dl_argument_room room;
-    DL_TRY(dl_complete_arguments(layer, given, &room));
+    if (dl_complete_arguments(layer, given, &room) != DL_OK)
+        return dl_layer_fail_path(layer);
     call->arguments = &room.arguments;
     if (room.arguments.training >= 0)
         call->training = room.arguments.training;
-    if (call->decoding)
-        DL_TRY(dl_decoding_enter(call->decoding, layer, &call->decoding_place));
-    call->outputs = 0;
-    memset(call->out_masks, 0, sizeof call->out_masks);
-    if (definition->flags & DL_LAYER_RANDOM) {
-        DL_TRY(dl_checkpoint_note_draw(layer));
-        if (call->deferred)
-            DL_TRY(remember_place(layer, call->deferred));
-    }
-    size_t scope = dl_scope_begin(call->context);
-    dl_status status = dl_call_finish(layer, call, scope, definition->call(layer, call));
+    dl_status status = run_definition(layer, call);
     call->arguments = given;
-    DL_TRY(status);
-    if (call->deferred && call->deferred->anomaly) {
-        status = dl_anomaly_watch(call->deferred->anomaly, layer, call);
-        if (status != DL_OK) {
-            dl_call_release(call);
-            return dl_layer_fail_path(layer);
-        }
-    }
-    return DL_OK;
+    if (status != DL_OK || !call->deferred || !call->deferred->anomaly)
+        return status;
+    if (dl_anomaly_watch(call->deferred->anomaly, layer, call) == DL_OK)
+        return DL_OK;
+    dl_call_release(call);
+    return dl_layer_fail_path(layer);
 }
 
 #define MOST_DIRECT_INPUTS 64

@@ -202,10 +202,28 @@ static dl_status select_rows(dl_decoding *decoding, dl_tensor *rows) {
     return DL_OK;
 }
 
+static dl_status check_rows(const dl_decoding *decoding, dl_tensor *rows) {
+    dl_dtype dtype = rows->dtype;
+    if (rows->dims != 1 || rows->shape[0] == 0 || dl_dtype_is_float(dtype) || dtype == DL_BOOLEAN)
+        return dl_fail(DL_SHAPE, "decoding: rows must be whole numbers {N}, got %s %s", dl_dtype_name(dtype),
+                       dl_tensor_text(rows).at);
+    dl_tensor *dense = dl_clone(decoding->context, dl_to(decoding->context, rows, DL_INT64));
+    const int64_t *numbers = dense ? dl_tensor_data(dense) : NULL;
+    if (!numbers)
+        return dl_last_status();
+    for (int64_t i = 0; i < rows->shape[0]; i++)
+        if (numbers[i] < 1 || numbers[i] > decoding->batch)
+            return dl_fail(DL_INVALID, "decoding: row %lld is %lld; allowed are 1 to %lld", (long long)(i + 1),
+                           (long long)numbers[i], (long long)decoding->batch);
+    return DL_OK;
+}
+
 dl_status dl_decoding_select(dl_decoding *decoding, dl_tensor *rows) {
     bool recording = dl_set_grad_enabled(decoding->context, false);
     size_t scope = dl_scope_begin(decoding->context);
-    dl_status status = select_rows(decoding, rows);
+    dl_status status = check_rows(decoding, rows);
+    if (status == DL_OK)
+        status = select_rows(decoding, rows);
     dl_scope_end(decoding->context, scope, NULL);
     dl_set_grad_enabled(decoding->context, recording);
     if (status != DL_OK) {

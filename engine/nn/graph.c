@@ -268,6 +268,12 @@ static dl_status run_node(dl_graph *graph, const dl_graph_node *node, const dl_l
         graph->masks[i] = graph->values[source->in[i]].mask;
     }
     DL_TRY(run_layers(graph, node, &call));
+    if (call.outputs != node->outputs) {
+        int made = call.outputs;
+        dl_call_release(&call);
+        return dl_fail(DL_STATE, "%s: a call gave %d outputs, and %d are known from its shapes", node->layer->name,
+                       made, node->outputs);
+    }
     keep_outputs(graph, node, &call);
     for (int i = 0; i < source->inputs; i++) {
         dl_graph_value *value = &graph->values[source->in[i]];
@@ -293,8 +299,12 @@ static dl_status run_nodes(dl_graph *graph, dl_layer_call *call) {
 
 dl_status dl_graph_run(dl_layer *model, dl_layer_call *call) {
     dl_graph *graph = model->state;
+    if (graph->running)
+        return dl_fail(DL_STATE, "%s is running; a layer cannot call the model that it is called by", model->name);
+    graph->running = true;
     begin_values(graph, call);
     dl_status status = run_nodes(graph, call);
+    graph->running = false;
     for (int i = 0; status == DL_OK && i < graph->output_count; i++) {
         dl_graph_value *value = &graph->values[graph->outputs[i]];
         dl_retain(value->tensor);

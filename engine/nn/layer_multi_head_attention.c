@@ -233,14 +233,46 @@ static dl_tensor *update_cache(dl_layer_call *call, dl_tensor *cache, int64_t at
     return cache;
 }
 
+/* ---- step by step -------------------------------------------------------------------------------------------------- */
+
+/* All keys (or values) so far: those of the steps before, kept as tensor k, and the new ones (N, t, H, E). */
+static dl_tensor *extend_kept(dl_layer_call *call, int k, dl_tensor *new) {
+    dl_context *context = call->context;
+    if (!new)
+        return NULL;
+    int64_t at = dl_decoding_position(call->decoding), end = at + new->shape[1];
+    int64_t shape[4] = {new->shape[0], dl_decoding_length(call->decoding), new->shape[2], new->shape[3]};
+    dl_tensor *kept = dl_call_kept(call, k);
+    if (!kept)
+        kept = dl_zeros(context, new->dtype, 4, shape);
+    dl_tensor *place = kept ? dl_slice(context, kept, 1, at, end, 1) : NULL;
+    if (!place || dl_copy_(place, new) != DL_OK || dl_call_keep(call, k, kept) != DL_OK)
+        return NULL;
+    return dl_slice(context, kept, 1, 0, end, 1);
+}
+
+/* Whether the call is self-attention of a model that is asked step by step; DL_UNSUPPORTED if that cannot be. */
+static dl_status check_decoding(const dl_layer *layer, const dl_layer_call *call, bool *stepwise) {
+    const dl_mha_call_options *options = call->arguments->options;
+    dl_tensor *key = dl_call_input(layer, call, DL_MHA_KEY), *query = dl_call_input(layer, call, DL_MHA_QUERY);
+    *stepwise = call->decoding && !dl_call_input(layer, call, DL_MHA_CACHE) && (!key || key == query) &&
+                dl_call_input(layer, call, DL_MHA_VALUE) == query;
+    if (!*stepwise || (options->use_causal_mask && !dl_call_input(layer, call, DL_MHA_ATTENTION_MASK)))
+        return DL_OK;
+    return dl_fail(DL_UNSUPPORTED, "%s can be asked step by step with use_causal_mask and without an attention_mask only",
+                   dl_layer_class(layer));
+}
+
 static dl_status call_attention(dl_layer *layer, dl_layer_call *call) {
     const dl_mha_call_options *options = call->arguments->options;
     heads h = heads_of(layer);
     dl_status status = DL_OK;
+    bool stepwise;
+    DL_TRY(check_decoding(layer, call, &stepwise));
     dl_tensor *query = dl_call_input(layer, call, DL_MHA_QUERY), *value = dl_call_input(layer, call, DL_MHA_VALUE);
     dl_tensor *key = dl_call_input(layer, call, DL_MHA_KEY), *cache = dl_call_input(layer, call, DL_MHA_CACHE);
     dl_tensor *query_mask = mask_of(layer, call, DL_MHA_QUERY_MASK, DL_MHA_QUERY), *weights = NULL;
-    dl_attend attend = {.mask = read_masks(layer, call, &status), .causal = options->use_causal_mask,
+    dl_attend attend = {.mask = stepwise ? NULL : read_masks(layer, call, &status), .causal = options->use_causal_mask,
                         .scale = 1 / sqrt((double)h.key_dim), .dropout = call->training ? h.dropout : 0,
                         .stream = &layer->stream, .wants_weights = options->return_attention_scores};
     DL_TRY(status);
@@ -248,6 +280,11 @@ static dl_status call_attention(dl_layer *layer, dl_layer_call *call) {
     if (!cache || options->cache_update_index != DL_NONE) {
         attend.key = dl_call_inner1(call, layer->children[KEY], key ? key : value);
         attend.value = dl_call_inner1(call, layer->children[VALUE], value);
+    }
+    if (stepwise) {
+        attend.key = extend_kept(call, 0, attend.key);
+        attend.value = extend_kept(call, 1, attend.value);
+        attend.offset = dl_decoding_position(call->decoding);
     }
     if (cache) {
         cache = update_cache(call, cache, options->cache_update_index, &attend.key, &attend.value);
@@ -313,7 +350,7 @@ const dl_layer_def dl_layer_multi_head_attention = {
                    .fields = multi_head_fields, .options_size = sizeof(TYPE)},
     .minimum_inputs = 2, .maximum_inputs = 8, .minimum_dims = 3, .maximum_dims = 3, .input_names = input_names,
     .call_options = &call_options, .init = init, .build = build, .infer = infer, .call = call_attention,
-    .flags = DL_LAYER_RANDOM};
+    .flags = DL_LAYER_RANDOM | DL_LAYER_STEPWISE};
 #undef TYPE
 
 #define TYPE dl_group_query_attention_options
@@ -335,4 +372,4 @@ const dl_layer_def dl_layer_group_query_attention = {
                    .fields = group_query_fields, .options_size = sizeof(TYPE)},
     .minimum_inputs = 2, .maximum_inputs = 8, .minimum_dims = 3, .maximum_dims = 3, .input_names = input_names,
     .call_options = &call_options, .init = init, .build = build, .infer = infer, .call = call_attention,
-    .flags = DL_LAYER_RANDOM};
+    .flags = DL_LAYER_RANDOM | DL_LAYER_STEPWISE};

@@ -17,6 +17,11 @@ static int64_t start_of(const dl_arguments *arguments) {
     return ((const start_options *)arguments->options)->start_index;
 }
 
+/* Asked step by step, the first step has the place that the decoding has come to. */
+static int64_t start_of_call(const dl_layer_call *call) {
+    return start_of(call->arguments) + (call->decoding ? dl_decoding_position(call->decoding) : 0);
+}
+
 static const char *const input_names[] = {"inputs", NULL};
 
 /* ---- PositionEmbedding --------------------------------------------------------------------------------------------- */
@@ -49,8 +54,11 @@ static dl_status infer_embedding(const dl_layer *layer, const dl_inputs *inputs,
 
 static dl_status call_embedding(dl_layer *layer, dl_layer_call *call) {
     dl_tensor *x = call->in[0];
-    int64_t start = start_of(call->arguments);
-    dl_tensor *rows = dl_slice(call->context, layer->weights[0].value, 0, start, start + x->shape[x->dims - 2], 1);
+    int64_t start = start_of_call(call), end = start + x->shape[x->dims - 2];
+    if (end > layer->weights[0].value->shape[0])
+        return dl_fail(DL_SHAPE, "PositionEmbedding has %lld positions (sequence_length), and the steps reach to %lld",
+                       (long long)layer->weights[0].value->shape[0], (long long)end);
+    dl_tensor *rows = dl_slice(call->context, layer->weights[0].value, 0, start, end, 1);
     return dl_call_return(call, dl_expand(call->context, rows, x->dims, x->shape));
 }
 
@@ -66,7 +74,8 @@ const dl_layer_def dl_layer_position_embedding = {
                    .formula = "y[t] = embeddings[start_index + t]", .source = "Devlin et al. 2019",
                    .shapes = "(N, T, D) -> the same", .fields = embedding_fields, .options_size = sizeof(TYPE)},
     .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 3, .input_names = input_names,
-    .call_options = &start_definition, .build = build_embedding, .infer = infer_embedding, .call = call_embedding};
+    .call_options = &start_definition, .build = build_embedding, .infer = infer_embedding, .call = call_embedding,
+    .flags = DL_LAYER_KEEPS_MASK | DL_LAYER_STEPWISE};
 #undef TYPE
 
 /* ---- angles -------------------------------------------------------------------------------------------------------- */
@@ -97,7 +106,7 @@ static dl_status call_sine(dl_layer *layer, dl_layer_call *call) {
     dl_tensor *x = call->in[0];
     int64_t steps = x->shape[x->dims - 2], features = x->shape[x->dims - 1], half = (features + 1) / 2;
     double wavelength = DL_OPTIONS(layer, dl_sine_position_encoding_options)->max_wavelength;
-    dl_tensor *angle = angles(context, start_of(call->arguments), steps, 1, wavelength, features, half);
+    dl_tensor *angle = angles(context, start_of_call(call), steps, 1, wavelength, features, half);
     dl_tensor *both[2] = {dl_apply_unary(context, "sin", angle, NULL), dl_apply_unary(context, "cos", angle, NULL)};
     dl_tensor *table = dl_reshape(context, dl_stack(context, both, 2, -1), 2, (int64_t[]){steps, 2 * half});
     table = dl_to(context, dl_slice(context, table, 1, 0, features, 1), layer->dtype);
@@ -116,7 +125,8 @@ const dl_layer_def dl_layer_sine_position_encoding = {
                    .source = "Vaswani et al. 2017", .shapes = "(N, T, D) -> the same", .fields = sine_fields,
                    .options_size = sizeof(TYPE)},
     .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 3, .input_names = input_names,
-    .call_options = &start_definition, .infer = infer_same, .call = call_sine};
+    .call_options = &start_definition, .infer = infer_same, .call = call_sine,
+    .flags = DL_LAYER_KEEPS_MASK | DL_LAYER_STEPWISE};
 #undef TYPE
 
 /* ---- RotaryEmbedding ----------------------------------------------------------------------------------------------- */
@@ -158,7 +168,7 @@ static dl_status call_rotary(dl_layer *layer, dl_layer_call *call) {
     int sequence, feature;
     DL_TRY(rotary_axes(layer, &in, &sequence, &feature));
     int64_t features = x->shape[feature], half = features / 2;
-    dl_tensor *angle = angles(context, start_of(call->arguments), x->shape[sequence], options->scaling_factor,
+    dl_tensor *angle = angles(context, start_of_call(call), x->shape[sequence], options->scaling_factor,
                               options->max_wavelength, features, half);
     dl_tensor *cosine = spread_wave(layer, "cos", angle, x, sequence, feature);
     dl_tensor *sine = spread_wave(layer, "sin", angle, x, sequence, feature);
@@ -185,7 +195,8 @@ const dl_layer_def dl_layer_rotary_embedding = {
                    .source = "Su et al. 2021", .shapes = "(N, T, ..., D) -> the same", .fields = rotary_fields,
                    .options_size = sizeof(TYPE)},
     .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 3, .input_names = input_names,
-    .call_options = &start_definition, .infer = infer_rotary, .call = call_rotary, .flags = DL_LAYER_KEEPS_MASK};
+    .call_options = &start_definition, .infer = infer_rotary, .call = call_rotary,
+    .flags = DL_LAYER_KEEPS_MASK | DL_LAYER_STEPWISE};
 #undef TYPE
 
 /* ---- TokenAndPositionEmbedding ------------------------------------------------------------------------------------- */
@@ -250,4 +261,4 @@ const dl_layer_def dl_layer_token_and_position_embedding = {
                    .options_size = sizeof(TYPE)},
     .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 2, .maximum_dims = 2, .input_names = input_names,
     .call_options = &start_definition, .init = init_tokens, .build = build_tokens, .infer = infer_tokens,
-    .call = call_tokens, .flags = DL_LAYER_ANY_DTYPE | DL_LAYER_TAKES_IDS};
+    .call = call_tokens, .flags = DL_LAYER_ANY_DTYPE | DL_LAYER_TAKES_IDS | DL_LAYER_STEPWISE};

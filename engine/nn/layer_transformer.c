@@ -363,7 +363,8 @@ static dl_status infer_decoder(const dl_layer *layer, const dl_inputs *inputs, d
 static dl_status decode(dl_layer *layer, dl_layer_call *call) {
     const decoder_call_options *options = call->arguments->options;
     attention_part self = {.child = SELF,
-                           .padding_mask = mask_of(layer, call, DECODER_PADDING_MASK, DECODER_SEQUENCE),
+                           .padding_mask = call->decoding ? NULL : mask_of(layer, call, DECODER_PADDING_MASK,
+                                                                            DECODER_SEQUENCE),
                            .attention_mask = dl_call_input(layer, call, DECODER_ATTENTION_MASK),
                            .cache = dl_call_input(layer, call, SELF_CACHE),
                            .options = {.use_causal_mask = options->use_causal_mask,
@@ -440,4 +441,4 @@ const dl_layer_def dl_layer_transformer_decoder = {
                    .options_size = sizeof(TYPE)},
     .minimum_inputs = 1, .maximum_inputs = 8, .minimum_dims = 3, .maximum_dims = 3, .input_names = decoder_inputs,
     .call_options = &decoder_call, .build = build_decoder, .infer = infer_decoder, .call = call_decoder,
-    .flags = DL_LAYER_RANDOM};
+    .flags = DL_LAYER_RANDOM | DL_LAYER_STEPWISE};

@@ -78,8 +78,6 @@ dl_tensor *dl_reduce_losses(dl_tensor *losses, dl_tensor *mask, dl_tensor *sampl
 
 dl_tensor *dl_fill_masked_labels(dl_tensor *target, dl_tensor *mask) {
     dl_context *context = mask->context;
-    if (target->dtype != DL_INT32 && target->dtype != DL_INT64 && target->dtype != DL_UINT8)
-        return target;
     if (target->dims == mask->dims + 1 && target->shape[mask->dims] == 1)
         mask = dl_unsqueeze(context, mask, -1);
     if (!mask || !dl_tensor_same_shape(target, mask))
@@ -98,8 +96,12 @@ dl_tensor *dl_loss(dl_object *loss, dl_tensor *target, dl_tensor *prediction, dl
     if (prediction_mask)
         target = dl_fill_masked_labels(target, prediction_mask);
     dl_tensor *losses = target ? definition->call(loss, target, prediction, &mask) : NULL;
-    if (prediction_mask)
-        mask = mask ? dl_mul(context, mask, prediction_mask) : prediction_mask;
+    if (prediction_mask && mask) {
+        mask = dl_mul(context, mask, prediction_mask);
+        losses = mask ? losses : NULL;
+    } else if (prediction_mask) {
+        mask = prediction_mask;
+    }
     dl_tensor *reduced =
         dl_reduce_losses(losses, mask, sample_weight, DL_OPTIONS(loss, dl_loss_options)->reduction);
     if (!reduced)

@@ -201,6 +201,7 @@ typedef struct dl_graph_value {
 
 typedef struct dl_graph {
     dl_context *context;
+    bool running; /* its values belong to the call under way */
     int node_count, node_capacity;
     dl_graph_node *nodes; /* in order of computation */
     int value_count, value_capacity;
@@ -249,7 +250,8 @@ dl_tensor *dl_reduce_losses(dl_tensor *losses, dl_tensor *mask, dl_tensor *sampl
 /* The mask (true counts) as sample weights, times those given (may be NULL); for a mean over the batch scaled so that
  * the valid samples count for the masked ones too, as in Keras. In the open scope. */
 dl_tensor *dl_merge_mask(dl_tensor *mask, dl_tensor *sample_weight, dl_dtype dtype, int reduction);
-/* Labels where the mask is false become 1: padding has the label 0, which is no class, and has no weight anyway. */
+/* One target a step, where the mask is false, becomes 1, which is a class and a probability: padding has the label 0 or
+ * any number, and has no weight anyway. */
 dl_tensor *dl_fill_masked_labels(dl_tensor *target, dl_tensor *mask);
 /* Computes this batch's sums into metric->pending; dl_metric_commit adds them. mask (may be NULL): of the predictions,
  * false is left out. */

@@ -1,6 +1,8 @@
 /* ops/topk.c: the largest elements along a dimension, and draws from what a model says of the next one. */
 #include "kernels/topk.h"
 
+#include <math.h>
+
 #include "ops/ops.h"
 
 /* ---- topk ---------------------------------------------------------------------------------------------------------- */
@@ -74,6 +76,16 @@ static dl_status find_candidates(dl_context *context, dl_tensor *logits, int64_t
                         logits->shape[0], logits->shape[1], k, true);
 }
 
+/* Scores that are no numbers, or not after the division, give no probabilities. */
+static dl_status check_finite(dl_tensor *weights, double temperature) {
+    double sum = 0;
+    dl_tensor *all = weights ? dl_sum_all(weights->context, weights) : NULL;
+    DL_TRY(all ? dl_item(all, &sum) : dl_last_status());
+    if (isfinite(sum))
+        return DL_OK;
+    return dl_fail(DL_INVALID, "the logits are not finite, or not after division by the temperature %g", temperature);
+}
+
 static dl_status sample_forward(dl_op_call *call) {
     const dl_categorical_sample_options *options = call->options;
     dl_context *context = call->context;
@@ -86,13 +98,14 @@ static dl_status sample_forward(dl_op_call *call) {
     bool greedy = options->temperature == 0;
     int64_t k = greedy ? 1 : options->top_k != DL_NONE ? DL_MIN(options->top_k, x->shape[1]) : x->shape[1];
     dl_tensor *places = NULL;
-    if (k < x->shape[1] || options->top_p < 1) {
+    if (greedy || k < x->shape[1] || options->top_p < 1) {
         DL_TRY(find_candidates(context, logits, k, &places));
         logits = dl_gather(context, logits, 1, places);
     }
     if (greedy)
         return dl_call_set(call, 0, dl_reshape(context, places, 1, x->shape));
     dl_tensor *weights = dl_dense(dl_softmax(context, dl_div_number(context, logits, options->temperature), -1));
+    DL_TRY(check_finite(weights, options->temperature));
     dl_tensor *u = weights ? dl_scratch(context, DL_FLOAT64, 1, x->shape) : NULL;
     dl_tensor *drawn = u ? dl_scratch(context, DL_INT64, 2, (int64_t[]){x->shape[0], 1}) : NULL;
     DL_TRY(drawn ? dl_uniform_(u, NULL, 0, 1) : dl_last_status());

@@ -25,12 +25,17 @@ local check = dlua.arguments("generate", {
 
 -- ---- asking the model -----------------------------------------------------------------------------------------------
 
---- Does the model give probabilities, by a softmax at its end?
-local function gives_probabilities(model)
-  local layers = model.layers
-  local config = layers[#layers]:get_config().config
-  local activation = type(config) == "table" and config.activation
-  return type(activation) == "table" and activation.class_name == "softmax"
+--- Does a layer with this config give probabilities, by a softmax at its end?
+local function gives_probabilities(config)
+  local inner = config.config
+  if config.class_name == "Softmax" then
+    return true
+  elseif config.class_name == "Sequential" or config.class_name == "Functional" then
+    return gives_probabilities(inner.layers[#inner.layers])
+  elseif config.class_name == "TimeDistributed" then
+    return gives_probabilities(inner.layer)
+  end
+  return type(inner.activation) == "table" and inner.activation.class_name == "softmax"
 end
 
 --- An asker for `batch` sequences: asker(ids) gives the scores {N, K} after the new ids {N, t}; asker.select(rows) goes
@@ -62,7 +67,7 @@ end
 
 local function make_asker(model, batch, max_length)
   local asker = dlua.is_stepwise(model) and stepwise_asker(model, batch, max_length) or whole_asker(model)
-  if gives_probabilities(model) then
+  if gives_probabilities(model:get_config()) then
     local scores = asker.scores
     asker.scores = function(ids)
       return scores(ids):clamp(1e-30, dlua.none):log()
@@ -73,12 +78,16 @@ end
 
 -- ---- greedy, and by draws -------------------------------------------------------------------------------------------
 
+--- The stop ids as a set, and how many they are.
 local function stop_set(options)
-  local set = {}
-  for _, id in ipairs(options.stop_token_ids or {}) do
-    set[id] = true
+  local set, count = {}, 0
+  for _, id in pairs(options.stop_token_ids or {}) do
+    if math.type(id) ~= "integer" or id < 1 then
+      dlua.raise(("generate: stop_token_ids must be whole numbers from 1, got %s"):format(tostring(id)))
+    end
+    set[id], count = true, count + 1
   end
-  return set
+  return set, count
 end
 
 --- The next ids {N}.
@@ -128,7 +137,8 @@ end
 
 --- One prompt {1, T}. The scores of beams are sums of log probabilities; ended beams wait in `done`.
 local function search_beams(model, prompt, last, options)
-  local beams, stops = options.num_beams, stop_set(options)
+  local beams = options.num_beams
+  local stops, stop_count = stop_set(options)
   local asker = make_asker(model, 1, last)
   local live, done = { { ids = {}, score = 0 } }, {}
   local scores = asker.scores(prompt)
@@ -144,7 +154,7 @@ local function search_beams(model, prompt, last, options)
     end
     local kinds = scores.shape[2]
     local total = scores:log_softmax(-1) + dlua.tensor(sums):to(scores.dtype):unsqueeze(2)
-    local best, places = total:reshape(-1):topk(math.min(2 * beams, #live * kinds))
+    local best, places = total:reshape(-1):topk(math.min((1 + stop_count) * beams, #live * kinds))
     local rows, ids, next_live = {}, {}, {}
     for k = 1, best.shape[1] do
       local place = places[k]:item() - 1
@@ -159,19 +169,20 @@ local function search_beams(model, prompt, last, options)
       end
     end
     live = next_live
+    if position == last then -- what has not ended by now counts as it is
+      table.move(live, 1, #live, #done + 1, done)
+    end
     if #live == 0 or #done >= beams or position == last then
       break
     end
     asker.select(dlua.tensor(rows))
     scores = asker.scores(dlua.tensor(ids))
   end
-  for _, beam in ipairs(live) do
-    done[#done + 1] = beam
+  local best = done[1]
+  for _, beam in ipairs(done) do
+    best = value(beam) > value(best) and beam or best
   end
-  table.sort(done, function(a, b)
-    return value(a) > value(b)
-  end)
-  return dlua.cat({ prompt, dlua.tensor { done[1].ids } }, 2)
+  return dlua.cat({ prompt, dlua.tensor { best.ids } }, 2)
 end
 
 --- Sequences {1, T} of several lengths as one tensor, the shorter ones padded with 0.
@@ -198,6 +209,9 @@ local function read_prompt(prompt)
   end
   if #prompt.shape ~= 2 or prompt.shape[1] == 0 or prompt.shape[2] == 0 then
     dlua.raise "generate: prompt must be ids {T} or {N, T}, at least one"
+  end
+  if prompt.dtype ~= "int64" and prompt.dtype ~= "int32" and prompt.dtype ~= "uint8" then
+    dlua.raise(("generate: prompt must be whole numbers, got %s"):format(prompt.dtype))
   end
   prompt = prompt:to "int64"
   if prompt:lt(1):any():item() then

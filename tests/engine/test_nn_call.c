@@ -179,7 +179,7 @@ static void test_a_graph_and_its_file_keep_the_arguments(void) {
 
 static const char *const broken_arguments[] = {
     "[]", "{\"inputs\": [\"value\"]}", "{\"inputs\": [\"value\", \"nothing\"]}", "{\"inputs\": [1, 2]}",
-    "{\"options\": {\"scal\": 3}}",
+    "{\"options\": {\"scal\": 3}}", "{\"training\": \"yes\"}", "{\"trainin\": true}",
 };
 
 static void test_arguments_of_a_file_are_checked(void) {

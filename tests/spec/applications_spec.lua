@@ -9,6 +9,10 @@ local applications = dlua.applications
 local totals = {
   MLP = 101770, LeNet5 = 61706, VGG16 = 138357544, VGG19 = 143667240, ResNet50 = 25636712, ResNet101 = 44707176,
   ResNet152 = 60419944, MobileNetV2 = 3538984, AlexNet = 61100840,
+  -- BERT base and the smallest GPT-2 as Hugging Face's models have them, ViT-B/16 as torchvision's
+  BERT = 109482240, GPT = 124439808, ViT = 86567656,
+  -- torch.nn.Transformer without its two last normalizations, and an embedding of 37,000 ids
+  Transformer = 63082496, TransformerBig = 214245376,
 }
 local trainable = {
   ResNet18 = 11689512, ResNet34 = 21797672, ResNet20 = 269722, ResNet32 = 464154, ResNet44 = 658586,
@@ -57,6 +61,8 @@ describe("an architecture trains and comes back from a file", function()
     { "LeNet5", { input_shape = { 28, 28, 1 }, classes = 3 } },
     { "ResNet20", { input_shape = { 8, 8, 3 }, classes = 3 } },
     { "ResNet18", { input_shape = { 32, 32, 3 }, classes = 3 } },
+    { "ViT", { input_shape = { 8, 8, 1 }, classes = 3, patch_size = 4, num_layers = 1, hidden_dim = 8,
+      intermediate_dim = 12, num_heads = 2, dropout = 0.1 } },
     { "MobileNetV2", { input_shape = { 32, 32, 3 }, classes = 3, alpha = 0.35 } },
   } do
     local name, options = row[1], row[2]
@@ -76,6 +82,35 @@ describe("an architecture for sequences trains and comes back from a file", func
       local features = applications[name] { input_shape = { 6, 3 }, units = 5, classes = 3 }
       check_life(features, dlua.rand(2, 6, 3), dlua.tensor { 1, 3 })
     end
+  end)
+
+  it("Seq2Seq and Transformer", function()
+    local source, target = dlua.tensor { { 3, 4, 5, 0 }, { 1, 9, 2, 8 } }, dlua.tensor { { 1, 2, 3 }, { 4, 5, 0 } }
+    for _, row in ipairs {
+      { "Seq2Seq", { source_vocabulary_size = 9, target_vocabulary_size = 6, embedding_dim = 4, units = 5 } },
+      { "Transformer", { vocabulary_size = 9, num_layers = 2, hidden_dim = 8, intermediate_dim = 12, num_heads = 2 } },
+    } do
+      dlua.manual_seed(1)
+      local model = applications[row[1]](row[2])
+      check_life(model, { source, target }, target, dlua.losses.SparseCategoricalCrossentropy {
+        from_logits = row[1] == "Transformer" })
+    end
+  end)
+
+  it("GPT, which generates the same from its file", function()
+    dlua.manual_seed(1)
+    local model = applications.GPT { vocabulary_size = 9, max_sequence_length = 8, num_layers = 2, hidden_dim = 8,
+      intermediate_dim = 12, num_heads = 2, checkpoint = true }
+    local x, y = dlua.tensor { { 3, 4, 5, 0 }, { 1, 9, 2, 8 } }, dlua.tensor { { 4, 5, 6, 0 }, { 9, 2, 8, 7 } }
+    check_life(model, x, y, dlua.losses.SparseCategoricalCrossentropy { from_logits = true })
+  end)
+
+  it("BERT", function()
+    dlua.manual_seed(1)
+    local model = applications.BERT { vocabulary_size = 9, max_sequence_length = 8, num_layers = 1, hidden_dim = 8,
+      intermediate_dim = 12, num_heads = 2 }
+    local ids, segments = dlua.tensor { { 3, 4, 5, 0 }, { 1, 9, 2, 8 } }, dlua.tensor { { 1, 1, 2, 2 }, { 1, 2, 2, 2 } }
+    check_life(model, { ids, segments }, { dlua.rand(2, 4, 8), dlua.rand(2, 8) }, { "mse", "mse" })
   end)
 
   it("BidirectionalTagger", function()

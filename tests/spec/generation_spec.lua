@@ -16,6 +16,14 @@ local function chain(activation)
   }
 end
 
+local function small_gpt()
+  dlua.manual_seed(2)
+  return dlua.applications.GPT {
+    vocabulary_size = KINDS, max_sequence_length = 12, num_layers = 2, hidden_dim = 8, intermediate_dim = 16,
+    num_heads = 2, dropout = 0,
+  }
+end
+
 --- A layer that mixes steps, so that the whole sequence is asked for again: the mean over the steps so far.
 local MeanSoFar = layers.define {
   name = "MeanSoFar",
@@ -67,7 +75,7 @@ describe("generate", function()
     assert.matches("mixes the steps", message_of(function() dlua.new_decoding(model, 1, 4) end))
   end)
 
-  it("goes on from the states of recurrent layers, as the whole sequence has them", function()
+  it("goes on from states, keys and values, as the whole sequence has them", function()
     for _, make in ipairs {
       function() return layers.LSTM { 8, return_sequences = true } end,
       function() return layers.GRU { 8, return_sequences = true, activation = "relu" } end,
@@ -89,13 +97,40 @@ describe("generate", function()
         assert.is_true((step - expected):abs():max():item() < 1e-6)
       end
       assert.equal(7, decoding:position())
+      assert.matches("row 2 is 3; allowed are 1 to 2",
+        message_of(function() decoding:select(dlua.tensor { 1, 3 }) end), 1, true)
       assert.matches("has room for 0 of 7 steps", message_of(function() decoding:step(ids[{ { 1, 2 }, { 1, 1 } }]) end))
+    end
+    local gpt = small_gpt()
+    local ids = dlua.randint(1, KINDS, { 2, 8 })
+    local whole, decoding = gpt(ids), dlua.new_decoding(gpt, 2, 8)
+    for _, range in ipairs { { 1, 3 }, { 4, 4 }, { 5, 8 } } do
+      local step = decoding:step(ids[{ {}, range }])
+      assert.is_true((step - whole[{ {}, range }]):abs():max():item() < 1e-5)
     end
     local backwards = dlua.Sequential {
       layers.LSTM { 4, return_sequences = true, go_backwards = true, input_shape = { dlua.none, 3 } },
     }
     assert.matches("without go_backwards",
       message_of(function() dlua.new_decoding(backwards, 1, 2):step(dlua.zeros(1, 1, 3)) end))
+  end)
+
+  it("asks transformers step by step, as far as their positions go", function()
+    local model = small_gpt()
+    assert.is_true(dlua.is_stepwise(model))
+    local ids = model:generate { dlua.tensor { { 3, 1 }, { 2, 2 } }, max_length = 12 }
+    for place = 3, 12 do
+      local likeliest = model(ids[{ {}, { 1, place - 1 } }])[{ {}, -1 }]:argmax(-1)
+      assert.is_true(likeliest:eq(ids[{ {}, place }]):all():item())
+    end
+    assert.matches("has 12 positions (sequence_length), and the steps reach to 13",
+      message_of(function() model:generate { { 3 }, max_length = 14 } end), 1, true)
+    local encoder = dlua.Sequential {
+      layers.Embedding { KINDS, 8, input_shape = { dlua.none } },
+      layers.TransformerEncoder { intermediate_dim = 8, num_heads = 2 }, layers.Dense { KINDS },
+    }
+    assert.is_false(dlua.is_stepwise(encoder))
+    assert.same({ 1, 5 }, encoder:generate({ { 1, 2 }, max_length = 5 }).shape)
   end)
 
   it("draws the same ids from the same seed, and others from another", function()
@@ -141,6 +176,36 @@ describe("generate", function()
     assert.same({ best }, ids:totable())
   end)
 
+  it("searches on with beams until enough have ended, and never ends in mid-air", function()
+    local model = chain()
+    for _, stop in ipairs { 1, 2, 3, 4, 5 } do
+      local ids = model:generate { { 3 }, max_new_tokens = 12, num_beams = 2, stop_token_ids = { stop } }
+      local last = ids[{ 1, -1 }]:item()
+      assert.is_true(ids.shape[2] == 13 or last == stop)
+    end
+    local function with_penalty(penalty)
+      return model:generate {
+        { 3 }, max_new_tokens = 12, num_beams = 3, stop_token_ids = { 2 }, length_penalty = penalty,
+      }
+    end
+    local short, long = with_penalty(0), with_penalty(9)
+    assert.is_true(short.shape[2] <= long.shape[2])
+  end)
+
+  it("knows the probabilities of a Softmax layer too", function()
+    dlua.manual_seed(7)
+    local logits = layers.Dense { KINDS, kernel_initializer = dlua.initializers.RandomNormal { stddev = 2 } }
+    local table_ = layers.Embedding { KINDS, 6, embeddings_initializer = "glorot_normal" }
+    local input = dlua.Input { shape = { dlua.none }, dtype = "int64" }
+    local model = dlua.Model { inputs = input, outputs = layers.Softmax {} (logits(table_(input))) }
+    local expected = model(dlua.tensor { { 4 } })[{ 1, 1 }]
+    dlua.manual_seed(1)
+    local ids = model:generate { dlua.full({ 4000, 1 }, 4):to "int64", max_new_tokens = 1, temperature = 1 }
+    for kind = 1, KINDS do
+      assert.is_true(math.abs(ids[{ {}, 2 }]:eq(kind):float():mean():item() - expected[kind]:item()) < 0.03)
+    end
+  end)
+
   it("ends at stop tokens and fills up with 0", function()
     local model = chain()
     local free = model:generate { dlua.tensor { { 1 }, { 2 }, { 3 } }, max_new_tokens = 6 }
@@ -172,6 +237,9 @@ describe("generate", function()
     local model = chain()
     assert.matches("ids count from 1", message_of(function() model:generate { { 0, 1 } } end))
     assert.matches("at least one", message_of(function() model:generate { dlua.zeros(1, 0):to "int64" } end))
+    assert.matches("must be whole numbers, got float32", message_of(function() model:generate { { 1.7, 2.2 } } end))
+    assert.matches("stop_token_ids must be whole numbers from 1, got a",
+      message_of(function() model:generate { { 1 }, stop_token_ids = { "a" } } end))
     assert.matches("unknown argument 'temprature'; did you mean 'temperature'?",
       message_of(function() model:generate { { 1 }, temprature = 1 } end), 1, true)
   end)
@@ -212,5 +280,9 @@ describe("categorical_sample", function()
     assert.same({ false, false, true, true }, kinds { top_p = 0.7 })
     assert.same({ false, false, false, true }, kinds { top_p = 0 })
     assert.same({ false, false, false, true }, kinds { temperature = 0 })
+    assert.equal(1, dlua.categorical_sample(dlua.zeros(1, 1), { temperature = 0 }):item())
+    assert.matches("not finite", message_of(function() dlua.categorical_sample(dlua.full({ 1, 2 }, 0 / 0)) end))
+    assert.matches("division by the temperature",
+      message_of(function() dlua.categorical_sample(logits, { temperature = 1e-320 }) end), 1, true)
   end)
 end)

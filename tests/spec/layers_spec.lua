@@ -332,4 +332,26 @@ describe("a layer written in Lua", function()
       message_of(function() layers.define { name = "Dense", call = print } end))
     assert.matches("unknown entry 'cal'", message_of(function() layers.define { name = "X", cal = print } end))
   end)
+
+  it("written in Lua gives as many outputs as its shapes say, and cannot call its own model", function()
+    local Many = layers.define {
+      name = "Many",
+      call = function(_, x) return x, x, x, x, x, x, x, x end,
+      compute_output_shape = function(_, shape) return shape end,
+    }
+    local model = dlua.Sequential { Many {}, layers.Dense { 2 } }
+    assert.matches("many: a call gave 8 outputs, and 1 are known", message_of(function() model(dlua.ones(1, 3)) end))
+
+    local whole
+    local Circle = layers.define {
+      name = "Circle",
+      call = function(_, x) return whole and whole(x) or x end,
+      compute_output_shape = function(_, shape) return shape end,
+    }
+    local input = dlua.Input { shape = { 3 } }
+    local circle = Circle {}
+    whole = dlua.Model { inputs = input, outputs = { circle(input), input } }
+    assert.matches("a layer cannot call the model that it is called by",
+      message_of(function() whole(dlua.ones(1, 3)) end))
+  end)
 end)

@@ -19,7 +19,7 @@ local function define(definition)
   applications[definition.name] = construct
 end
 
-for _, part in ipairs { "images", "resnet", "mobilenet", "sequences" } do
+for _, part in ipairs { "images", "resnet", "mobilenet", "sequences", "transformers" } do
   require("dlua.applications." .. part)(define)
 end
 
