@@ -8,6 +8,9 @@
 
 #include "nn/trainer.h"
 
+/* Longer names of logs are cut. */
+#define LOG_NAME_ROOM 256
+
 /* ---- compiling --------------------------------------------------------------------------------------------------- */
 
 void dl_trainer_free(dl_trainer *trainer) {
@@ -78,25 +81,56 @@ static dl_status take_objects(dl_trainer *trainer, const dl_compile *compile) {
     return DL_OK;
 }
 
+/* Is the name one of those before `place`? The loss of a single output is not logged. */
+static bool is_logged(const dl_trainer *trainer, int place, const char *name) {
+    for (int i = 0; i < place; i++)
+        if ((i != 1 || trainer->output_count > 1) && strcmp(trainer->names[i], name) == 0)
+            return true;
+    return false;
+}
+
 /* The name of a log value; with several outputs it begins with the output's. */
-static dl_status name_log(dl_trainer *trainer, const dl_model *model, int place, int output, const char *name) {
-    char text[256];
+static void write_log_name(const dl_trainer *trainer, const dl_model *model, int output, const char *name, char *text,
+                           size_t room) {
     if (trainer->output_count > 1 && output >= 0)
-        snprintf(text, sizeof text, "%s_%s", dl_model_output_name(model, output), name);
+        snprintf(text, room, "%s_%s", dl_model_output_name(model, output), name);
     else
-        snprintf(text, sizeof text, "%s", name);
+        snprintf(text, room, "%s", name);
+}
+
+static dl_status name_loss(dl_trainer *trainer, const dl_model *model, int place, int output) {
+    char text[LOG_NAME_ROOM];
+    write_log_name(trainer, model, output, "loss", text, sizeof text);
     trainer->names[place] = dl_strdup(trainer->context, text);
     return trainer->names[place] ? DL_OK : dl_last_status();
 }
 
+/* Metrics that were given no names of their own are numbered, as Keras does: mean, mean_1, mean_2. */
+static dl_status name_metric(dl_trainer *trainer, const dl_model *model, int place, int output,
+                             const dl_metric *metric) {
+    char text[LOG_NAME_ROOM], numbered[LOG_NAME_ROOM + 16];
+    const dl_field *field = dl_find_field(metric->object.definition->fields, "name");
+    bool is_default = field && field->text && strcmp(field->text, metric->name) == 0;
+    write_log_name(trainer, model, output, metric->name, text, sizeof text);
+    snprintf(numbered, sizeof numbered, "%s", text);
+    for (int number = 1; is_default && is_logged(trainer, place, numbered); number++)
+        snprintf(numbered, sizeof numbered, "%s_%d", text, number);
+    if (is_logged(trainer, place, numbered))
+        return dl_fail(DL_INVALID, "compile: the metric %s is named '%s', and so is another value of the logs; give it "
+                       "a name of its own, %s { ..., name = '%s_1' }", metric->object.definition->name, text,
+                       metric->object.definition->name, metric->name);
+    trainer->names[place] = dl_strdup(trainer->context, numbered);
+    return trainer->names[place] ? DL_OK : dl_last_status();
+}
+
 static dl_status name_logs(dl_trainer *trainer, const dl_model *model) {
-    int metric = 0;
-    DL_TRY(name_log(trainer, model, 0, -1, "loss"));
-    for (int k = 0; k < trainer->output_count; k++) {
-        DL_TRY(name_log(trainer, model, 1 + k, k, "loss"));
+    int place = 0, metric = 0;
+    DL_TRY(name_loss(trainer, model, place++, -1));
+    for (int k = 0; k < trainer->output_count; k++)
+        DL_TRY(name_loss(trainer, model, place++, k));
+    for (int k = 0; k < trainer->output_count; k++)
         for (int i = 0; i < trainer->metric_counts[k]; i++, metric++)
-            DL_TRY(name_log(trainer, model, 1 + trainer->output_count + metric, k, trainer->metrics[metric]->name));
-    }
+            DL_TRY(name_metric(trainer, model, place++, k, trainer->metrics[metric]));
     return DL_OK;
 }
 

@@ -49,6 +49,31 @@ describe("fit", function()
     assert.are_not.equal(a, (by_class:test_on_batch(x, y)))
   end)
 
+  it("numbers metrics that were given no names of their own, and refuses two that were given the same", function()
+    local metrics = dlua.metrics
+    local model = dlua.Sequential { layers.Dense { 3, activation = "softmax", input_shape = { 2 } } }
+    model:compile { loss = "sparse_categorical_crossentropy", metrics = {
+      metrics.SparseTopKCategoricalAccuracy { k = 1 }, metrics.SparseTopKCategoricalAccuracy { k = 3 },
+      function(_, y_pred) return y_pred:sum(-1) * 0 + 5 end, function(_, y_pred) return y_pred:sum(-1) * 0 + 7 end,
+    } }
+    local data = { dlua.randn(8, 2), dlua.tensor { 1, 2, 3, 1, 2, 3, 1, 2 }, verbose = 0 }
+    local _, first, third, five, seven = model:evaluate(data)
+    assert.is_true(first < 1)
+    assert.are.same({ 1, 5, 7 }, { third, five, seven })
+    local history = model:fit(data).history
+    assert.are.same({ { 5 }, { 7 }, { 1 } },
+      { history.metric, history.metric_1, history.sparse_top_k_categorical_accuracy_1 })
+    assert.matches("compile: the metric MeanSquaredError is named 'own', and so is another value of the logs; give it a "
+      .. "name of its own, MeanSquaredError { ..., name = 'own_1' }", support.message_here(function()
+        model:compile { loss = "mse", metrics = {
+          metrics.MeanAbsoluteError { name = "own" }, metrics.MeanSquaredError { name = "own" },
+        } }
+      end), 1, true)
+    assert.matches("is named 'loss'", support.message_here(function()
+      model:compile { loss = "mse", metrics = { metrics.MeanSquaredError { name = "loss" } } }
+    end), 1, true)
+  end)
+
   it("logs a metric under the name that it was given", function()
     local model = dlua.Sequential { layers.Dense { 1, input_shape = { 2 } } }
     model:compile { loss = "mse", metrics = { "mae", "accuracy", dlua.metrics.MeanSquaredError { name = "own" } } }
