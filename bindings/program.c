@@ -120,7 +120,7 @@ static int run_chunk(lua_State *L, int status) {
 }
 
 static int run_string(lua_State *L, const char *text, const char *name) {
-    return run_chunk(L, luaL_loadbuffer(L, text, strlen(text), name));
+    return run_chunk(L, luaL_loadbufferx(L, text, strlen(text), name, "t"));
 }
 
 /* ---- what the command line asks for ---------------------------------------------------------------------------- */

@@ -49,16 +49,25 @@ static bool is_incomplete(lua_State *L, int status) {
     return true;
 }
 
-/* In place of the text at the top: its chunk, or the message. The text may be an expression. */
+/* In place of the message at the top: what to do about an escape sequence, if the text holds one. */
+static void explain_escape(lua_State *L, const char *text) {
+    if (strchr(text, '\x1b') == NULL)
+        return;
+    lua_pop(L, 1);
+    lua_pushliteral(L, "stdin: the line holds an escape sequence, as the arrow keys send; type it again without them");
+}
+
+/* In place of the text at the top: its chunk, or the message. The text may be an expression; it is never bytecode. */
 static int load_text(lua_State *L) {
-    const char *expression = lua_pushfstring(L, "return %s", lua_tostring(L, -1));
-    int status = luaL_loadbuffer(L, expression, strlen(expression), "=stdin");
+    const char *text = lua_tostring(L, -1);
+    const char *expression = lua_pushfstring(L, "return %s", text);
+    int status = luaL_loadbufferx(L, expression, strlen(expression), "=stdin", "t");
     lua_remove(L, -2);
     if (status != LUA_OK) {
-        size_t length;
         lua_pop(L, 1);
-        const char *text = lua_tolstring(L, -1, &length);
-        status = luaL_loadbuffer(L, text, length, "=stdin");
+        status = luaL_loadbufferx(L, text, strlen(text), "=stdin", "t");
+        if (status != LUA_OK)
+            explain_escape(L, text);
     }
     return status;
 }

@@ -217,6 +217,16 @@ describe("a session", function()
     assert.matches("> 2\n", out)
   end)
 
+  it("says what an arrow key leaves in a line, and takes no bytecode", function()
+    local out = session { "\27[A", "1 + \27[A", "40 + 2" }
+    local _, count = out:gsub("stdin: the line holds an escape sequence, as the arrow keys send", "")
+    assert.equal(2, count)
+    assert.matches("> 42\n", out)
+    assert.is_nil(out:find("binary", 1, true))
+    local _, message = dlua { "-e", "\27Lua" }
+    assert.matches("mode is 't'", message)
+  end)
+
   it("refuses to read an undefined global", function()
     assert.matches("undefined variable 'lossy'", session { "print(lossy)" })
   end)
