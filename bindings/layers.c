@@ -22,7 +22,7 @@ dl_symbol *dlua_test_symbol(lua_State *L, int index) {
     return dlua_class_of(L, index) == DLUA_SYMBOL ? *(dl_symbol **)lua_touserdata(L, index) : NULL;
 }
 
-static dl_symbol **new_symbol(lua_State *L) {
+dl_symbol **dlua_new_symbol(lua_State *L) {
     dl_symbol **place = lua_newuserdatauv(L, sizeof *place, 1);
     *place = NULL;
     dlua_set_class(L, DLUA_SYMBOL);
@@ -75,7 +75,7 @@ static int input_function(lua_State *L) {
     const dl_definition *definition = &dl_layer_input.definition;
     if (lua_type(L, 1) != LUA_TTABLE)
         dlua_raise(L, "Input: takes one table, Input {shape = {28, 28, 1}}");
-    dl_symbol **place = new_symbol(L);
+    dl_symbol **place = dlua_new_symbol(L);
     dl_input_options *options = dlua_new_options(L, definition);
     luaL_checkstack(L, 16, "too many arguments");
     dl_status status = dlua_read_table(L, definition, options, 1);
@@ -304,7 +304,7 @@ static int apply_symbolic(lua_State *L, const layer_call *call) {
     dlua_push_user_table(L, 1);
     int owner = lua_gettop(L);
     for (int k = 0; k < DL_MAX_LAYER_OUTPUTS; k++) {
-        new_symbol(L);
+        dlua_new_symbol(L);
         lua_pushvalue(L, holds);
         lua_setiuservalue(L, -2, 1);
     }
@@ -314,6 +314,8 @@ static int apply_symbolic(lua_State *L, const layer_call *call) {
         *(dl_symbol **)lua_touserdata(L, owner + 1 + k) = out[k];
     dlua_leave(before);
     dlua_check(L, status);
+    lua_pushvalue(L, owner + 1);
+    dlua_note_output(L);
     lua_settop(L, owner + outputs);
     return outputs;
 }
@@ -671,6 +673,8 @@ int dlua_find_in_layer(lua_State *L, dl_layer *layer, const char *name) {
         if (lua_rawget(L, -2) != LUA_TNIL)
             return 1;
     }
+    if (strcmp(name, "output") == 0 && dlua_push_layer_output(L, layer))
+        return 1;
     return dlua_index_options(L, &layer->object, name);
 }
 

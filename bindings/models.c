@@ -410,8 +410,9 @@ static int model_compile(lua_State *L) {
 
 /* ---- steps ----------------------------------------------------------------------------------------------------- */
 
-/* One tensor or a list of them at index, into tensors[]; returns how many. nil gives none. */
-static int read_tensors(lua_State *L, int index, const char *function, const char *argument,
+/* One tensor or a list of them at index, into tensors[]; returns how many. nil gives none. A list has `least` entries or
+ * more; those that are nil or none are NULL. */
+static int read_tensors(lua_State *L, int index, const char *function, const char *argument, int least,
                         dl_tensor *tensors[MOST_TENSORS]) {
     char place[64];
     if (lua_isnoneornil(L, index))
@@ -421,6 +422,7 @@ static int read_tensors(lua_State *L, int index, const char *function, const cha
         return 1;
     }
     int count = (int)lua_rawlen(L, index);
+    count = count < least ? least : count;
     if (count > MOST_TENSORS)
         dlua_raise(L, "%s: at most %d tensors in %s, got %d", function, MOST_TENSORS, argument, count);
     for (int k = 0; k < count; k++) {
@@ -452,9 +454,9 @@ static void check_step_counts(lua_State *L, const char *function, const dl_model
 static int run_step(lua_State *L, const char *function, step_function step) {
     dl_tensor *x[MOST_TENSORS], *y[MOST_TENSORS], *weights[MOST_TENSORS];
     dl_model *model = dlua_check_model(L, function);
-    int inputs = read_tensors(L, 2, function, "x", x);
-    int targets = read_tensors(L, 3, function, "y", y);
-    int weight_count = read_tensors(L, 4, function, "weights", weights);
+    int inputs = read_tensors(L, 2, function, "x", 0, x);
+    int targets = read_tensors(L, 3, function, "y", dl_model_outputs(model), y);
+    int weight_count = read_tensors(L, 4, function, "weights", dl_model_outputs(model), weights);
     check_step_counts(L, function, model, inputs, targets, weight_count);
     dlua_push_user_table(L, 1);
     dlua_entry before = dlua_enter(L, lua_gettop(L));
@@ -508,7 +510,7 @@ static int model_predict_batch(lua_State *L) {
     dl_tensor *out[MOST_TENSORS] = {NULL};
     int64_t batch_size = 32;
     dl_model *model = dlua_check_model(L, "predict_batch");
-    int inputs = read_tensors(L, 2, "predict_batch", "x", x);
+    int inputs = read_tensors(L, 2, "predict_batch", "x", 0, x);
     if (!lua_isnoneornil(L, 3) && (!dlua_to_integer(L, 3, &batch_size) || batch_size < 1))
         dlua_raise(L, "predict_batch: batch_size must be a whole number of at least 1");
     dlua_push_user_table(L, 1);
@@ -557,6 +559,8 @@ static int model_get_layer(lua_State *L) {
         if (layer == NULL)
             break;
         if (by_place ? k + 1 == place : strcmp(layer->name, name) == 0) {
+            if (model->built)
+                dlua_note_layer_outputs(L, model);
             dlua_push_object(L, &layer->object);
             return 1;
         }
@@ -641,8 +645,8 @@ typedef struct property {
 
 static const property properties[] = {
     {"layers", push_layers, NULL}, /* all layers have them, with help */
-    {"inputs", NULL, "of a Model: a list of the symbolic inputs it was made of"},
-    {"outputs", NULL, "of a Model: a list of the symbolic outputs it was made of"},
+    {"inputs", dlua_push_model_inputs, "a list of the symbolic inputs, for another model that begins there"},
+    {"outputs", dlua_push_model_outputs, "a list of the symbolic outputs, for more layers to be called on"},
     {"input_shapes", push_input_specs, "a list of the inputs' shapes"},
     {"output_shapes", push_output_specs, "a list of the outputs' shapes"},
     {"input_names", push_input_names, "a list of the inputs' names"},
@@ -722,7 +726,8 @@ static const dlua_function methods[] = {
      "The outputs for x, one value each; predict is this with named arguments."},
     {"reset_metrics", model_reset_metrics, "", "Begins loss and metrics anew."},
     {"logs", model_logs, "", "Loss and metrics since the last reset: their names in order, and the values by name."},
-    {"get_layer", model_get_layer, "which: the layer's name, or its place from 1", "One of the model's layers."},
+    {"get_layer", model_get_layer, "which: the layer's name, or its place from 1",
+     "One of the model's layers; it has its symbolic output then, to call other layers on."},
     {NULL, NULL, NULL, NULL},
 };
 #undef STEP_ARGUMENTS

@@ -62,6 +62,20 @@ void dlua_add_symbol_arithmetic(lua_State *L);
 /* layers.add and its like, for the module's table at the top. */
 void dlua_add_merge_functions(lua_State *L);
 
+/* Symbols of a model's graph (graph_symbols.c); the model's userdata is at index 1. They are made once, so what hangs on
+ * one of a model's symbols connects to the others. */
+int dlua_push_model_inputs(lua_State *L, dl_model *model);
+int dlua_push_model_outputs(lua_State *L, dl_model *model);
+/* Lets the layers of a model know their outputs, unless the model was made of symbols: then they do. */
+void dlua_note_layer_outputs(lua_State *L, dl_model *model);
+/* Lets the layer whose userdata is at index 1 know that the symbol at the top is its output, if it knows of none. */
+void dlua_note_output(lua_State *L);
+/* Pushes the output of the layer whose userdata is at index 1 and returns 1. If it knows of none, an error says what to
+ * do; a layer written in Lua may have a field of this name, so there it returns 0. */
+int dlua_push_layer_output(lua_State *L, const dl_layer *layer);
+/* Pushes an empty userdata of a symbol. */
+dl_symbol **dlua_new_symbol(lua_State *L);
+
 /* layer(x, ...): the call of a layer on tensors or symbols. */
 int dlua_call_layer(lua_State *L);
 /* Add what all layers have to the class table at the top: the properties to its help, the methods to the table. Raise. */

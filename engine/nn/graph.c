@@ -322,3 +322,32 @@ dl_status dl_graph_run(dl_layer *model, dl_layer_call *call) {
         drop_value(&graph->values[v]);
     return status;
 }
+
+/* ---- symbols ----------------------------------------------------------------------------------------------------- */
+
+static dl_status node_symbols(const dl_graph *graph, const dl_graph_node *node, dl_symbol **out) {
+    int made;
+    if (node->inputs == 0)
+        return dl_input(graph->context, &graph->values[node->out].spec, node->layer ? node->layer->name : NULL,
+                        &out[node->out]);
+    dl_symbol **in = dl_alloc_array(graph->context, (size_t)node->inputs, sizeof *in);
+    if (!in)
+        return dl_last_status();
+    for (int i = 0; i < node->inputs; i++)
+        in[i] = out[node->in[i]];
+    dl_status status = dl_layer_symbolic(node->layer, in, node->inputs, node->arguments, out + node->out, &made);
+    dl_free(in);
+    return status;
+}
+
+dl_status dl_graph_symbols(const dl_graph *graph, dl_symbol **out) {
+    dl_status status = DL_OK;
+    memset(out, 0, (size_t)graph->value_count * sizeof *out);
+    for (int n = 0; status == DL_OK && n < graph->node_count; n++)
+        status = node_symbols(graph, &graph->nodes[n], out);
+    for (int v = 0; status != DL_OK && v < graph->value_count; v++) {
+        dl_symbol_release(out[v]);
+        out[v] = NULL;
+    }
+    return status;
+}
