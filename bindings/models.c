@@ -35,26 +35,50 @@ bool dlua_is_model(const dl_definition *definition) {
 
 /* ---- construction ---------------------------------------------------------------------------------------------- */
 
-/* The model's name in the table at 2; NULL: none. Other names are refused; a graph also has inputs and outputs. */
-static const char *check_names(lua_State *L, const char *function, bool is_graph) {
-    char text[160];
+/* Puts the positional arguments in the table at 2 under their names, so that one reader serves both:
+ * compile {"adam", "mse"}. Refuses other names. */
+static void name_positions(lua_State *L, const char *function, const char *const *names, int count) {
+    dlua_check(L, dlua_check_positions(L, 2, function, names, count));
+    lua_newtable(L);
+    int named = lua_gettop(L);
     lua_pushnil(L);
     while (lua_next(L, 2)) {
+        bool by_name = lua_type(L, -2) == LUA_TSTRING, known = !by_name;
+        const char *name = by_name ? lua_tostring(L, -2) : names[lua_tointeger(L, -2) - 1];
+        for (int k = 0; k < count; k++)
+            known = known || strcmp(name, names[k]) == 0;
+        if (!known) {
+            for (int k = 0; k < count; k++)
+                lua_pushfstring(L, k == 0 ? "%s" : ", %s", names[k]);
+            lua_concat(L, count);
+            dlua_raise(L, "%s: unknown argument '%s'; it takes %s", function, name, lua_tostring(L, -1));
+        }
+        if (lua_getfield(L, named, name) != LUA_TNIL)
+            dlua_raise(L, "%s: '%s' is given twice: by its place and by its name", function, name);
         lua_pop(L, 1);
-        if (lua_type(L, -1) != LUA_TSTRING)
-            continue;
-        const char *name = lua_tostring(L, -1);
-        bool is_known =
-            strcmp(name, "name") == 0 || (is_graph && (strcmp(name, "inputs") == 0 || strcmp(name, "outputs") == 0));
-        if (!is_known)
-            dlua_raise(L, "%s: unknown argument '%s'; the names are %sname", function, name,
-                       is_graph ? "inputs, outputs and " : "");
+        lua_setfield(L, named, name);
     }
+    lua_replace(L, 2);
+}
+
+/* The model's name in the table at 2, which stays on the stack; NULL: none. */
+static const char *read_name(lua_State *L, const char *function) {
+    char text[160];
     if (lua_getfield(L, 2, "name") == LUA_TNIL)
         return NULL;
     if (lua_type(L, -1) != LUA_TSTRING)
         dlua_raise(L, "%s: name must be a string, got %s", function, dlua_describe(L, -1, text, sizeof text));
     return lua_tostring(L, -1);
+}
+
+/* Refuses names other than `name` in the table at 2, whose entries by place are layers. */
+static void check_only_name(lua_State *L, const char *function) {
+    lua_pushnil(L);
+    while (lua_next(L, 2)) {
+        lua_pop(L, 1);
+        if (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "name") != 0)
+            dlua_raise(L, "%s: unknown argument '%s'; the names are name", function, lua_tostring(L, -1));
+    }
 }
 
 /* Makes an InputLayer of the symbol at the top, in its place on the stack: Sequential {Input {...}, ...}. */
@@ -87,7 +111,8 @@ static dl_layer *check_member(lua_State *L, const char *function, int k) {
 
 /* Sequential { layer, layer, ..., name = } */
 static int construct_sequential(lua_State *L) {
-    const char *name = check_names(L, "Sequential", false);
+    check_only_name(L, "Sequential");
+    const char *name = read_name(L, "Sequential");
     lua_Integer count = 0;
     lua_pushnil(L);
     while (lua_next(L, 2)) {
@@ -124,6 +149,9 @@ static int read_symbols(lua_State *L, const char *name, int holds, dl_symbol *sy
     lua_newtable(L);
     lua_getfield(L, 2, name);
     bool is_list = lua_type(L, -1) == LUA_TTABLE;
+    if (is_list && dlua_table_has_names(L, -1))
+        dlua_raise(L, "Model: %s is a symbolic tensor or a list of them, { a, b }, got a table with names; a name is "
+                   "given to the layer, Input { ..., name = \"a\" }, and then fit takes x = { a = ... }", name);
     if (is_list)
         count = (int)lua_rawlen(L, -1);
     if (count > MOST_TENSORS)
@@ -144,10 +172,12 @@ static int read_symbols(lua_State *L, const char *name, int holds, dl_symbol *sy
     return count;
 }
 
-/* Model { inputs =, outputs =, name = } */
+/* Model { inputs, outputs, name = } */
 static int construct_functional(lua_State *L) {
     dl_symbol *inputs[MOST_TENSORS], *outputs[MOST_TENSORS];
-    const char *name = check_names(L, "Model", true);
+    static const char *const names[] = {"inputs", "outputs", "name"};
+    name_positions(L, "Model", names, 3);
+    const char *name = read_name(L, "Model");
     dl_object **place = dlua_new_object(L, &dl_layer_family, &dl_layer_functional.definition);
     int model = lua_gettop(L);
     dlua_push_user_table(L, model);
@@ -236,9 +266,27 @@ static void push_for_output(lua_State *L, const compiling *c, const char *name, 
     lua_remove(L, -2);
 }
 
-/* Names in a table by outputs that no output has. */
-static void check_output_names(lua_State *L, const compiling *c, const char *argument) {
-    if (lua_getfield(L, 2, argument) == LUA_TTABLE && dlua_table_has_names(L, -1)) {
+/* Refuses a list by outputs, in argument `name` of compile, that has another length; the list is at the top. */
+static void check_output_count(lua_State *L, const compiling *c, const char *name) {
+    lua_Integer last = 0;
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        lua_pop(L, 1);
+        if (lua_isinteger(L, -1) && lua_tointeger(L, -1) > last)
+            last = lua_tointeger(L, -1);
+    }
+    if (last != c->outputs)
+        dlua_raise(L, "compile: %s is a list for %I output%s, but the model has %d; write dlua.none for an output "
+                   "without one, or name the outputs: %s = { %s = ... }", name, (LUAI_UACINT)last,
+                   last == 1 ? "" : "s", c->outputs, name, dl_model_output_name(c->model, 0));
+}
+
+/* Refuses a table by outputs that names what is no output, or has another number of entries. */
+static void check_by_output(lua_State *L, const compiling *c, const char *argument) {
+    bool is_table = lua_getfield(L, 2, argument) == LUA_TTABLE;
+    if (is_table && !dlua_table_has_names(L, -1))
+        check_output_count(L, c, argument);
+    else if (is_table) {
         lua_pushnil(L);
         while (lua_next(L, -2)) {
             lua_pop(L, 1);
@@ -258,8 +306,8 @@ static void check_output_names(lua_State *L, const compiling *c, const char *arg
 
 static void read_losses(lua_State *L, compiling *c) {
     char text[160];
-    check_output_names(L, c, "loss");
-    check_output_names(L, c, "loss_weights");
+    check_by_output(L, c, "loss");
+    check_by_output(L, c, "loss_weights");
     for (int k = 0; k < c->outputs; k++) {
         push_for_output(L, c, "loss", k);
         if (lua_isfunction(L, -1))
@@ -327,36 +375,11 @@ static void read_metrics(lua_State *L, compiling *c) {
             return;
         }
     }
-    check_output_names(L, c, "metrics");
+    check_by_output(L, c, "metrics");
     for (int k = 0; k < c->outputs; k++) {
         push_for_output(L, c, "metrics", k);
         add_metrics(L, c, k);
     }
-}
-
-/* Puts positional arguments under their names, so that one reader serves both: compile {"adam", "mse"}. */
-static void name_positions(lua_State *L) {
-    static const char *const names[] = {"optimizer", "loss", "loss_weights", "metrics"};
-    enum { COUNT = 4 };
-    dlua_check(L, dlua_check_positions(L, 2, "compile", names, COUNT));
-    lua_newtable(L);
-    lua_pushnil(L);
-    while (lua_next(L, 2)) {
-        if (lua_type(L, -2) == LUA_TSTRING) {
-            bool known = false;
-            for (int k = 0; k < COUNT; k++)
-                known = known || strcmp(lua_tostring(L, -2), names[k]) == 0;
-            if (!known)
-                dlua_raise(L, "compile: unknown argument '%s'; it takes optimizer, loss, loss_weights, metrics",
-                           lua_tostring(L, -2));
-            lua_pushvalue(L, -2);
-        } else {
-            lua_pushstring(L, names[lua_tointeger(L, -2) - 1]);
-        }
-        lua_insert(L, -2);
-        lua_rawset(L, 3);
-    }
-    lua_replace(L, 2);
 }
 
 /* Keeps the userdata of losses and metrics that are Lua functions on the model, in place of those of the compile before;
@@ -387,8 +410,9 @@ static int model_compile(lua_State *L) {
     if (lua_type(L, 2) != LUA_TTABLE)
         dlua_raise(L, "compile: takes one table, model:compile { ... }, got %s",
                    dlua_describe(L, 2, text, sizeof text));
+    static const char *const names[] = {"optimizer", "loss", "loss_weights", "metrics"};
     lua_settop(L, 2);
-    name_positions(L);
+    name_positions(L, "compile", names, 4);
     c.outputs = dl_model_outputs(c.model) > 0 ? dl_model_outputs(c.model) : 1;
     luaL_checkstack(L, MOST_METRICS * 2 + 64, "too many arguments");
     if (lua_getfield(L, 2, "optimizer") == LUA_TNIL)

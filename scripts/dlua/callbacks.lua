@@ -393,9 +393,42 @@ define {
   end,
 }
 
+--- Opens a file of CSVLogger to write to.
+local function open_log(path, mode)
+  local file, message = io.open(path, mode)
+  if not file then
+    dlua.raise(("CSVLogger: cannot write the log: %s"):format(message))
+  end
+  return file
+end
+
+--- The lines of a log, {header, line, ...}; none if there is no such file.
+local function read_log(path)
+  local lines = {}
+  local file <close> = io.open(path, "r")
+  for line in file and file:lines() or function() end do
+    lines[#lines + 1] = line
+  end
+  return lines
+end
+
+--- The columns that a header names, after the epoch.
+local function columns_of(header, separator, path)
+  local names = {}
+  for name in (header .. separator):gmatch("(.-)" .. separator:gsub("%W", "%%%0")) do
+    names[#names + 1] = name
+  end
+  if table.remove(names, 1) ~= "epoch" then
+    dlua.raise(("CSVLogger: '%s' does not begin with a column 'epoch' and the separator '%s', so it is no log to "
+      .. "append to; give another filename or separator, or append = false"):format(path, separator))
+  end
+  return names
+end
+
 define {
   name = "CSVLogger",
-  help = "Writes a line of the epoch's values into a CSV file.",
+  help = "Writes a line of the epoch's values into a CSV file. Each name has a column; one that comes later, as "
+    .. "val_loss with validation_freq, gets a new column, with NA in the lines before.",
   fields = {
     { name = "filename", kind = "string", required = true, help = "the file" },
     { name = "separator", kind = "string", default = ",", help = "between the values" },
@@ -403,36 +436,45 @@ define {
   },
   on_train_begin = function(self)
     local options = self.options
-    local old = options.append and io.open(options.filename, "r")
-    self.has_header = old and old:read(1) ~= nil
-    if old then
-      old:close()
+    open_log(options.filename, options.append and "a" or "w"):close()
+    local header = read_log(options.filename)[1]
+    self.keys = header and columns_of(header, options.separator, options.filename)
+  end,
+  -- Gives the names columns at the right of those that there are.
+  widen = function(self, names)
+    local options = self.options
+    local lines = read_log(options.filename)
+    lines[1] = table.concat({ lines[1] or "epoch", table.unpack(names) }, options.separator)
+    for place = 2, #lines do
+      lines[place] = lines[place] .. (options.separator .. "NA"):rep(#names)
     end
-    self.file = assert(io.open(options.filename, options.append and "a" or "w"))
-    self.keys = nil
+    local beside = options.filename .. ".part"
+    local file = open_log(beside, "w")
+    file:write(table.concat(lines, "\n"), "\n")
+    file:close()
+    assert(os.rename(beside, options.filename))
+    self.keys = table.move(names, 1, #names, #self.keys + 1, self.keys)
   end,
   on_epoch_end = function(self, epoch, logs)
-    local separator = self.options.separator
-    if not self.keys then
-      self.keys = {}
-      for name in pairs(logs) do
-        self.keys[#self.keys + 1] = name
-      end
-      table.sort(self.keys)
-      if not self.has_header then
-        self.file:write("epoch", separator, table.concat(self.keys, separator), "\n")
-      end
+    local known, new = {}, {}
+    self.keys = self.keys or {}
+    for _, name in ipairs(self.keys) do
+      known[name] = true
+    end
+    for name in pairs(logs) do
+      new[#new + 1] = not known[name] and name or nil
+    end
+    if #new > 0 then
+      table.sort(new)
+      self:widen(new)
     end
     local values = { tostring(epoch) }
     for _, name in ipairs(self.keys) do
       values[#values + 1] = type(logs[name]) == "number" and ("%.17g"):format(logs[name]) or "NA"
     end
-    self.file:write(table.concat(values, separator), "\n")
-    self.file:flush()
-  end,
-  on_train_end = function(self)
-    self.file:close()
-    self.file = nil
+    local file = open_log(self.options.filename, "a")
+    file:write(table.concat(values, self.options.separator), "\n")
+    file:close()
   end,
 }
 

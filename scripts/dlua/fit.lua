@@ -17,8 +17,50 @@ local function tell(callbacks, event, ...)
   end
 end
 
-local function check_callbacks(callbacks, where)
+local events = {}
+for _, event in ipairs {
+  "on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end", "on_train_batch_begin", "on_train_batch_end",
+  "on_test_begin", "on_test_end",
+} do
+  events[event] = true
+end
+
+--- A callback's class, or a table of the user's that stands where it would: the methods that it has not itself.
+local function class_of(callback)
+  local class = (getmetatable(callback) or {}).__index
+  return type(class) == "table" and class or {}
+end
+
+--- Refuses methods that look like events and are none: nobody would ever call them.
+local function check_events(callback, index, where)
+  for _, methods in ipairs { callback, class_of(callback) } do
+    for name, method in pairs(methods) do
+      if type(name) == "string" and name:find "^on_" and type(method) == "function" and not events[name] then
+        local nearest = dlua.nearest(name, events)
+        dlua.raise(("%s: callback %d has a method '%s', which is no event%s"):format(where, index, name,
+          nearest and ("; did you mean '%s'?"):format(nearest) or ""))
+      end
+    end
+  end
+end
+
+--- Refuses a callback that stands where a list of them is needed.
+local function check_is_list(callbacks, where)
+  local name = class_of(callbacks).name
+  local is_callback = name ~= nil
+  for event in pairs(events) do
+    is_callback = is_callback or rawget(callbacks, event) ~= nil
+  end
+  if is_callback then
+    dlua.raise(("%s: callbacks is a list, also of one: callbacks = { %s }"):format(where,
+      type(name) == "string" and name .. " {...}" or "callback"))
+  end
+end
+
+--- Refuses what is no list of callbacks.
+function fit.check_callbacks(callbacks, where)
   local count = 0
+  check_is_list(callbacks, where)
   for key in pairs(callbacks) do
     if math.type(key) ~= "integer" then
       dlua.raise(("%s: callbacks is a list, { callback, ... }; '%s' is no place in it"):format(where, tostring(key)))
@@ -36,6 +78,7 @@ local function check_callbacks(callbacks, where)
       dlua.raise(("%s: callback %d is the class %s; write %s {} for a callback of it")
         :format(where, index, callback.name, callback.name))
     end
+    check_events(callback, index, where)
   end
 end
 
@@ -139,7 +182,8 @@ function fit.collect(model, options, where)
   local data = { x = x, y = y }
   data.weights = sample_weights(model, options, y, outputs, where)
   data.count = training_data.count(where, {
-    { name = "x", tensors = x }, { name = "y", tensors = y }, { name = "sample_weight", tensors = data.weights },
+    { name = "x", tensors = x, names = inputs }, { name = "y", tensors = y, names = outputs },
+    { name = "sample_weight", tensors = data.weights, names = outputs },
   })
   return data
 end
@@ -170,6 +214,17 @@ end
 
 -- ---- fit ------------------------------------------------------------------------------------------------------------
 
+--- Models that are in the middle of an epoch, whose loss and metrics are being added up.
+local in_epoch = setmetatable({}, { __mode = "k" })
+
+--- Refuses what would begin the running loss and metrics anew while an epoch adds them up.
+function fit.check_idle(model, where)
+  if in_epoch[model] then
+    dlua.raise(where .. ": fit is in the middle of an epoch of this model, whose running loss and metrics would begin "
+      .. "anew; call it in on_epoch_end, or use model:predict")
+  end
+end
+
 local function train_step(run, step)
   local model, data, size = run.model, run.data, run.batch_size
   local first = (step - 1) * size
@@ -196,6 +251,7 @@ local function train_epoch(run, epoch)
     run.order = dlua.data.shuffled_order(run.data.count, state.shuffle_seed, state.epochs_trained + 1)
   end
   model:reset_metrics()
+  in_epoch[model] = true
   local first = run.steps_done + 1
   run.steps_done = 0
   for step = first, run.steps do
@@ -209,6 +265,7 @@ local function train_epoch(run, epoch)
       break
     end
   end
+  in_epoch[model] = nil
   state.epochs_trained = state.epochs_trained + 1
   local list = model:logs()
   if run.validation and epoch % run.validation_freq == 0 then
@@ -264,7 +321,7 @@ local function prepare(model, options)
     data, validation = split(data, options.validation_split, where)
   end
   local callbacks = options.callbacks
-  check_callbacks(callbacks, where)
+  fit.check_callbacks(callbacks, where)
   local steps = math.ceil(data.count / options.batch_size)
   steps = options.steps_per_epoch and math.min(options.steps_per_epoch, steps) or steps
   return {
@@ -282,7 +339,7 @@ local function prepare(model, options)
     wants_batch_logs = wants_batch_logs(callbacks),
     initial_epoch = options.initial_epoch,
     steps_done = 0, -- of the first epoch: more than 0 where a backup goes on within it
-    progress = Progress.new(steps, options.verbose),
+    progress = Progress.new(steps, options.verbose, where),
   }
 end
 
@@ -314,6 +371,7 @@ function fit.run(model, options)
   tell(run.callbacks, "on_train_begin", {})
   resume(run)
   local ok, message = pcall(run_epochs, run, options, history)
+  in_epoch[model] = nil
   if not ok then
     run.progress:abandon()
     error(message, 0) -- it names the user's line already

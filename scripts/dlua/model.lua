@@ -55,6 +55,7 @@ local check_predict = dlua.arguments("predict", {
 }, "The outputs for x: a tensor, or one for each output. A tensor may stand alone: model:predict(x).")
 
 local function check_compiled(model, where)
+  training_data.check_self(model, where)
   if not model.optimizer and model.compiled_functions then
     dlua.raise(where .. ": the model was compiled with a Lua function as its loss or metric, which its file does not "
       .. "hold; call model:compile { optimizer = ..., loss = ... } again, with the function")
@@ -78,6 +79,7 @@ end
 --- Trains the model; returns the history.
 function Model:fit(arguments)
   check_compiled(self, "fit")
+  fit.check_idle(self, "fit")
   return fit.run(self, check_fit(arguments))
 end
 dlua.set_help(Model.fit, check_fit)
@@ -86,9 +88,11 @@ dlua.set_help(Model.fit, check_fit)
 function Model:evaluate(arguments)
   check_compiled(self, "evaluate")
   local options = check_evaluate(arguments)
+  fit.check_idle(self, "evaluate")
+  fit.check_callbacks(options.callbacks, "evaluate")
   local data = fit.collect(self, options, "evaluate")
   local batches = math.ceil(data.count / options.batch_size)
-  local progress = Progress.new(math.min(options.steps or batches, batches), options.verbose)
+  local progress = Progress.new(math.min(options.steps or batches, batches), options.verbose, "evaluate")
   progress:begin()
   local logs = fit.test(self, data, options.batch_size, options.steps, progress, options.callbacks)
   progress:finish(logs)
@@ -98,6 +102,7 @@ dlua.set_help(Model.evaluate, check_evaluate)
 
 --- The outputs for x: a tensor, or one for each output. A tensor or a list of texts may stand alone: model:predict(x).
 function Model:predict(arguments)
+  training_data.check_self(self, "predict")
   if type(arguments) == "table" and training_data.is_tensor(arguments[2]) then
     dlua.raise(("predict: x is one tensor, or for several inputs a list of its own, model:predict { { a, b } }; the "
       .. "model has %d: %s"):format(math.max(#self.input_names, 1),
@@ -105,8 +110,10 @@ function Model:predict(arguments)
   end
   local is_alone = type(arguments) == "userdata" or type(arguments) == "table" and type(arguments[1]) == "string"
   local options = check_predict(is_alone and { arguments } or arguments)
-  local x = training_data.list(options.x, training_data.names(self.input_names, "x"), "x", "predict")
-  training_data.count("predict", { { name = "x", tensors = x } })
+  Progress.check(options.verbose, "predict")
+  local names = training_data.names(self.input_names, "x")
+  local x = training_data.list(options.x, names, "x", "predict")
+  training_data.count("predict", { { name = "x", tensors = x, names = names } })
   return self:predict_batch(x, options.batch_size)
 end
 dlua.set_help(Model.predict, check_predict)
@@ -120,6 +127,7 @@ y: its targets
 
 local function one_batch(model, where, run, x, y, options)
   check_compiled(model, where)
+  fit.check_idle(model, where)
   options = options or {}
   local data = fit.collect(model, {
     x = x, y = y, sample_weight = options.sample_weight, class_weight = options.class_weight,
@@ -151,6 +159,7 @@ dlua.set_help(Model.test_on_batch, {
 
 --- Continues token ids; returns the whole sequences, {N, T} int64. See generate.lua.
 function Model:generate(arguments)
+  training_data.check_self(self, "generate")
   return generate.run(self, generate.check(arguments))
 end
 dlua.set_help(Model.generate, generate.check)
@@ -159,6 +168,7 @@ dlua.set_help(Model.generate, generate.check)
 
 --- Prints a table of the layers. `print_fn` receives the text instead.
 function Model:summary(print_fn)
+  training_data.check_self(self, "summary")
   (print_fn or print)(summary_text(self))
 end
 dlua.set_help(Model.summary, {

@@ -41,9 +41,19 @@ local function values(logs)
   return #parts > 0 and " - " .. table.concat(parts, " - ") or ""
 end
 
+--- Refuses other values of the argument 'verbose'.
+function Progress.check(verbose, where)
+  if verbose ~= "auto" and verbose ~= 0 and verbose ~= 1 and verbose ~= 2 then
+    dlua.raise(("%s: argument 'verbose' must be 0 (nothing), 1 (a bar), 2 (lines) or 'auto' (got %s)"):format(where,
+      type(verbose) == "string" and "'" .. verbose .. "'" or tostring(verbose)))
+  end
+end
+
 --- @param steps    the number of steps of one epoch
 -- @param verbose   0 nothing, 1 a bar, 2 a line an epoch, "auto" a bar on a terminal and lines elsewhere
-function Progress.new(steps, verbose)
+-- @param where    the function, for messages
+function Progress.new(steps, verbose, where)
+  Progress.check(verbose, where)
   if verbose == "auto" then
     verbose = dlua.is_terminal(io.stdout) and 1 or 2
   end

@@ -16,6 +16,14 @@ end
 
 training_data.is_tensor = is_tensor
 
+--- Refuses a method's self that is no model: the method was called with a dot.
+function training_data.check_self(model, where)
+  if describe(model) ~= "dlua.Model" then
+    dlua.raise(("%s: call it with a colon, model:%s (got a %s in place of the model)"):format(where, where,
+      describe(model)))
+  end
+end
+
 --- The names of a model's inputs or outputs; a model that is not built yet has one, called `single`.
 function training_data.names(names, single)
   return #names > 0 and names or { single }
@@ -82,25 +90,33 @@ function training_data.list(value, names, what, where, optional)
   return list
 end
 
+--- "'x'", or of several tensors "'x' for 'name'".
+local function label(entry, index)
+  return entry.names and #entry.names > 1 and ("'%s' for '%s'"):format(entry.name, entry.names[index])
+    or ("'%s'"):format(entry.name)
+end
+
 --- The number of rows that all tensors of the lists share.
+-- @param lists  of {name = "x", tensors = {...}, names = of the inputs or outputs}
 function training_data.count(where, lists)
   local count, first
   for _, entry in ipairs(lists) do
-    for _, tensor in pairs(entry.tensors or {}) do
-      if tensor:dim() == 0 then
+    for index = 1, entry.tensors and #entry.names or 0 do
+      local tensor = entry.tensors[index]
+      if tensor and tensor:dim() == 0 then
         dlua.raise(("%s: argument '%s' is a single number; it needs a first dimension of samples")
           :format(where, entry.name))
       end
-      local rows = tensor:size(1)
-      if count and rows ~= count then
-        dlua.raise(("%s: '%s' has %d samples and '%s' has %d; they must be equal")
-          :format(where, first, count, entry.name, rows))
+      local rows = tensor and tensor:size(1)
+      if count and rows and rows ~= count then
+        dlua.raise(("%s: %s has %d samples and %s has %d; they must be equal")
+          :format(where, first, count, label(entry, index), rows))
       end
-      count, first = count or rows, first or entry.name
+      count, first = count or rows, first or label(entry, index)
     end
   end
   if count == 0 then
-    dlua.raise(("%s: there are no samples: '%s' is empty"):format(where, first))
+    dlua.raise(("%s: there are no samples: %s is empty"):format(where, first))
   end
   return count
 end

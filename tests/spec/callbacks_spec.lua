@@ -210,7 +210,125 @@ describe("CSVLogger", function()
   end)
 end)
 
+describe("CSVLogger", function()
+  local x, y, path
+
+  before_each(function()
+    x, y = support.digits(64)
+    path = os.tmpname()
+  end)
+
+  after_each(function()
+    os.remove(path)
+  end)
+
+  --- The file as a list of columns by name, of strings.
+  local function read()
+    local names, columns = {}, {}
+    for line in io.lines(path) do
+      local place = 0
+      for cell in line:gmatch "[^,]+" do
+        place = place + 1
+        if names[place] and not columns[names[place]] then
+          columns[names[place]] = {}
+        end
+        if names[place] then
+          table.insert(columns[names[place]], cell)
+        else
+          names[place] = cell
+        end
+      end
+    end
+    return columns, names
+  end
+
+  it("gives values that come later a column, with NA before", function()
+    local history = support.dense_model():fit {
+      x, y, epochs = 3, verbose = 0, validation_split = 0.25, validation_freq = 2,
+      callbacks = { callbacks.CSVLogger { path } },
+    }.history
+    local columns, names = read()
+    assert.are.same({ "epoch", "accuracy", "loss", "val_accuracy", "val_loss" }, names)
+    assert.are.same({ "NA", ("%.17g"):format(history.val_loss[1]), "NA" }, columns.val_loss)
+    assert.are.equal(history.loss[3], tonumber(columns.loss[3]))
+  end)
+
+  it("appends under the header that is there, whatever the new values are", function()
+    local model = support.dense_model()
+    local first = model:fit { x, y, verbose = 0, callbacks = { callbacks.CSVLogger { path } } }.history
+    local second = model:fit {
+      x, y, verbose = 0, callbacks = {
+        callbacks.LearningRateScheduler { function() return 0.125 end }, callbacks.CSVLogger { path, append = true },
+      },
+    }.history
+    model:fit { x, y, verbose = 0, callbacks = { callbacks.CSVLogger { path, append = true } } }
+    local columns, names = read()
+    assert.are.same({ "epoch", "accuracy", "loss", "learning_rate" }, names)
+    assert.are.same({ "NA", "0.125", "NA" }, columns.learning_rate)
+    assert.are.equal(first.loss[1], tonumber(columns.loss[1]))
+    assert.are.equal(second.loss[1], tonumber(columns.loss[2]))
+  end)
+
+  it("refuses a file that is no log, and a folder that is not there", function()
+    local file <close> = assert(io.open(path, "w"))
+    file:write("a,b\n")
+    file:flush()
+    local model = support.dense_model()
+    local function fit(name)
+      return support.message_here(function()
+        model:fit { x, y, verbose = 0, callbacks = { callbacks.CSVLogger { name, append = true } } }
+      end)
+    end
+    assert.matches("CSVLogger: '" .. path .. "' does not begin with a column 'epoch'", fit(path), 1, true)
+    local missing = "/no/such/folder/log.csv"
+    assert.matches("CSVLogger: cannot write the log: " .. missing .. ": No such file", fit(missing), 1, true)
+  end)
+end)
+
 describe("Callbacks", function()
+  it("are refused with a method that is no event, and without the braces of a list", function()
+    local x, y = support.digits(40)
+    local model = support.dense_model()
+    local function message(list)
+      return support.message_here(function()
+        model:fit { x, y, verbose = 0, callbacks = list }
+      end)
+    end
+    local own = { on_epoch_ends = function() end }
+    assert.equal("fit: callback 2 has a method 'on_epoch_ends', which is no event; did you mean 'on_epoch_end'?",
+      message { callbacks.TerminateOnNaN {}, own })
+    assert.matches("'on_epoch_ends', which is no event", message { setmetatable({}, { __index = own }) }, 1, true)
+    assert.equal("fit: callbacks is a list, also of one: callbacks = { EarlyStopping {...} }",
+      message(callbacks.EarlyStopping {}))
+    assert.equal("fit: callbacks is a list, also of one: callbacks = { callback }",
+      message { on_epoch_end = function() end })
+    assert.matches("evaluate: callback 1 has a method", support.message_here(function()
+      model:evaluate { x, y, verbose = 0, callbacks = { own } }
+    end), 1, true)
+  end)
+
+  it("cannot begin the running metrics anew in the middle of an epoch", function()
+    local x, y = support.digits(64)
+    local model = support.dense_model()
+    local messages, after = {}, nil
+    local function in_batch(_, batch)
+      messages[1] = support.message_here(function() model:evaluate { x, y, verbose = 0 } end)
+      messages[2] = support.message_here(function() model:train_on_batch(x, y) end)
+      messages[3] = support.message_here(function() model:fit { x, y, verbose = 0 } end)
+      assert(batch < 3, "an error of the callback")
+    end
+    local own = { on_train_batch_end = in_batch, on_epoch_end = function()
+      after = model:evaluate { x, y, verbose = 0 }
+    end }
+    model:fit { x, y, verbose = 0, callbacks = { own } }
+    for place, name in ipairs { "evaluate", "train_on_batch", "fit" } do
+      assert.matches(name .. ": fit is in the middle of an epoch of this model", messages[place], 1, true)
+    end
+    assert.is_number(after)
+    support.message_of(function() model:fit { x, y, batch_size = 16, verbose = 0, callbacks = { own } } end)
+    assert.equal(after ~= nil, (model:evaluate { x, y, verbose = 0 }) ~= nil) -- an error leaves the model free
+  end)
+
   it("are called in Keras's order", function()
     local x, y = support.digits(40)
     local called = {}

@@ -63,8 +63,8 @@ describe("fit", function()
     local history = model:fit(data).history
     assert.are.same({ { 5 }, { 7 }, { 1 } },
       { history.metric, history.metric_1, history.sparse_top_k_categorical_accuracy_1 })
-    assert.matches("compile: the metric MeanSquaredError is named 'own', and so is another value of the logs; give it a "
-      .. "name of its own, MeanSquaredError { ..., name = 'own_1' }", support.message_here(function()
+    assert.matches("compile: the metric MeanSquaredError is named 'own', and so is another value of the logs; give it "
+      .. "a name of its own, MeanSquaredError { ..., name = 'own_1' }", support.message_here(function()
         model:compile { loss = "mse", metrics = {
           metrics.MeanAbsoluteError { name = "own" }, metrics.MeanSquaredError { name = "own" },
         } }
@@ -72,6 +72,66 @@ describe("fit", function()
     assert.matches("is named 'loss'", support.message_here(function()
       model:compile { loss = "mse", metrics = { metrics.MeanSquaredError { name = "loss" } } }
     end), 1, true)
+  end)
+
+  it("takes targets and weights by name for the outputs that have a loss", function()
+    local input = dlua.Input { shape = { 2 } }
+    local model = dlua.Model { input, {
+      layers.Dense { 1, name = "left" } (input), layers.Dense { 1, name = "right" } (input),
+    }, name = "pair" }
+    assert.equal("pair", model.name)
+    model:compile { loss = { right = "mse" } }
+    local inputs, targets = dlua.randn(6, 2), dlua.randn(6, 1)
+    local plain = model:evaluate { inputs, { right = targets }, verbose = 0 }
+    local weighted = model:evaluate {
+      inputs, { right = targets }, sample_weight = { right = dlua.ones(6) * 3 }, verbose = 0,
+    }
+    assert.near(3 * plain, weighted, 1e-5 * weighted)
+    assert.is_number(model:fit { inputs, { right = targets }, verbose = 0 }.history.right_loss[1])
+    assert.matches("output 'right' has a loss and needs targets", support.message_here(function()
+      model:fit { inputs, { left = targets }, verbose = 0 }
+    end), 1, true)
+  end)
+
+  it("refuses lists of losses, their weights and metrics of another length than the outputs", function()
+    local input = dlua.Input { shape = { 2 } }
+    local model = dlua.Model { input, { layers.Dense { 1, name = "left" } (input), layers.Dense { 1 } (input) } }
+    local function message(options)
+      return support.message_here(function() model:compile(options) end)
+    end
+    assert.equal("compile: loss is a list for 1 output, but the model has 2; write dlua.none for an output without "
+      .. "one, or name the outputs: loss = { left = ... }", message { loss = { "mse" } })
+    for expected, options in pairs {
+      ["loss is a list for 3 outputs, but the model has 2"] = { loss = { "mse", "mse", "mae" } },
+      ["loss_weights is a list for 1 output,"] = { loss = "mse", loss_weights = { 1 } },
+      ["metrics is a list for 3 outputs"] = { loss = "mse", metrics = { "mae", "mae", "mae" } },
+    } do
+      assert.matches(expected, message(options), 1, true)
+    end
+    model:compile { loss = { "mse", dlua.none }, loss_weights = { 1, 2 }, metrics = { { "mae", "mse" }, "mae" } }
+  end)
+
+  it("names the inputs whose numbers of samples differ", function()
+    local a, b = dlua.Input { shape = { 2 }, name = "a" }, dlua.Input { shape = { 2 }, name = "b" }
+    local model = dlua.Model { { a, b }, layers.Dense { 1 } (layers.Add {} { a, b }) }
+    model:compile { loss = "mse" }
+    local message = support.message_here(function()
+      model:fit { { dlua.ones(4, 2), dlua.ones(3, 2) }, dlua.ones(4, 1), verbose = 0 }
+    end)
+    assert.equal("fit: 'x' for 'a' has 4 samples and 'x' for 'b' has 3; they must be equal", message)
+  end)
+
+  it("says to use the colon, and refuses other values of verbose", function()
+    local model = support.dense_model()
+    for _, name in ipairs { "fit", "evaluate", "predict", "train_on_batch", "generate", "summary" } do
+      assert.matches(name .. ": call it with a colon, model:" .. name .. " (got a table in place of the model)",
+        support.message_here(function() model[name] { x, y } end), 1, true)
+    end
+    for _, name in ipairs { "fit", "evaluate", "predict" } do
+      local data = name == "predict" and { x, verbose = "no" } or { x, y, verbose = "no" }
+      assert.equal(name .. ": argument 'verbose' must be 0 (nothing), 1 (a bar), 2 (lines) or 'auto' (got 'no')",
+        support.message_here(function() model[name](model, data) end))
+    end
   end)
 
   it("logs a metric under the name that it was given", function()

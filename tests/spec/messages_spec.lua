@@ -61,6 +61,18 @@ describe("a message says what to do for", function()
     check("trainable must be true or false, got the string 'x'", function() other.layers[1].trainable = "x" end)
   end)
 
+  it("the inputs of a model", function()
+    local input = dlua.Input { shape = { 2 } }
+    check("Model: inputs is a symbolic tensor or a list of them, { a, b }, got a table with names; a name is given to "
+      .. "the layer, Input { ..., name = \"a\" }, and then fit takes x = { a = ... }", function()
+        return dlua.Model { { a = input }, input }
+      end)
+    check("Model: unknown argument 'output'; it takes inputs, outputs, name", function()
+      return dlua.Model { inputs = input, output = input }
+    end)
+    check("Model: 'inputs' is given twice", function() return dlua.Model { input, input, inputs = input } end)
+  end)
+
   it("fit and predict", function()
     check("predict: x is one tensor, or for several inputs a list of its own", function() model:predict { x, x } end)
     check("predict: argument 'x' holds 2 tensors, but the model takes 1", function() model:predict { { x, x } } end)
@@ -68,7 +80,7 @@ describe("a message says what to do for", function()
     check("callback 1 is the class EarlyStopping; write EarlyStopping {}", function()
       model:fit { x, y, verbose = 0, callbacks = { dlua.callbacks.EarlyStopping } }
     end)
-    check("callbacks is a list, { callback, ... }", function()
+    check("callbacks is a list, also of one: callbacks = { EarlyStopping {...} }", function()
       model:fit { x, y, verbose = 0, callbacks = dlua.callbacks.EarlyStopping {} }
     end)
     model:compile {}
