@@ -1,5 +1,5 @@
-/* graph_symbols.c: a built model's graph as symbols again: model.inputs, model.outputs, and the output of a layer in it,
- * for models that share layers (a new head on a trained base).
+/* graph_symbols.c: a built model's graph as symbols again: model.inputs, model.outputs, and the output of a layer in
+ * it, for models that share layers (a new head on a trained base).
  *
  * Always true: a model's user table keeps its symbols under `symbols_key`, one for each value of the graph, and each
  * symbol holds the model's userdata, so that layers written in Lua live as long as what is made of them. */

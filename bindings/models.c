@@ -434,8 +434,8 @@ static int model_compile(lua_State *L) {
 
 /* ---- steps ----------------------------------------------------------------------------------------------------- */
 
-/* One tensor or a list of them at index, into tensors[]; returns how many. nil gives none. A list has `least` entries or
- * more; those that are nil or none are NULL. */
+/* One tensor or a list of them at index, into tensors[]; returns how many. nil gives none. A list has `least` entries
+ * or more; those that are nil or none are NULL. */
 static int read_tensors(lua_State *L, int index, const char *function, const char *argument, int least,
                         dl_tensor *tensors[MOST_TENSORS]) {
     char place[64];

@@ -62,8 +62,8 @@ void dlua_add_symbol_arithmetic(lua_State *L);
 /* layers.add and its like, for the module's table at the top. */
 void dlua_add_merge_functions(lua_State *L);
 
-/* Symbols of a model's graph (graph_symbols.c); the model's userdata is at index 1. They are made once, so what hangs on
- * one of a model's symbols connects to the others. */
+/* Symbols of a model's graph (graph_symbols.c); the model's userdata is at index 1. They are made once, so what hangs
+ * on one of a model's symbols connects to the others. */
 int dlua_push_model_inputs(lua_State *L, dl_model *model);
 int dlua_push_model_outputs(lua_State *L, dl_model *model);
 /* Lets the layers of a model know their outputs, unless the model was made of symbols: then they do. */
