@@ -26,26 +26,13 @@ dl_status dl_add_inner_layer(dl_layer *layer, const dl_layer_def *definition, co
     return status;
 }
 
-/* Outputs and masks of a run are in no scope; the open one takes them. */
-static dl_status keep_outputs(dl_layer_call *inner) {
-    dl_status status = DL_OK;
-    for (int i = 0; i < inner->outputs; i++) {
-        inner->out[i] = dl_scope_add(inner->context, inner->out[i]);
-        if (!inner->out[i])
-            status = dl_last_status();
-        dl_release(inner->out_masks[i]);
-    }
-    return status;
-}
-
 dl_tensor *dl_call_inner(dl_layer_call *call, dl_layer *child, dl_tensor *const *in, int inputs,
                          const dl_arguments *arguments, dl_tensor **second) {
     for (int i = 0; i < inputs; i++)
         if (!in[i])
             return NULL;
-    dl_layer_call inner = {.context = call->context, .training = call->training, .in = in, .inputs = inputs,
-                           .arguments = arguments, .deferred = call->deferred, .decoding = call->decoding};
-    if (dl_layer_run(child, &inner) != DL_OK || keep_outputs(&inner) != DL_OK)
+    dl_layer_call inner;
+    if (dl_run_child(child, call, in, inputs, NULL, arguments, &inner) != DL_OK)
         return NULL;
     if (second)
         *second = inner.outputs > 1 ? inner.out[1] : NULL;

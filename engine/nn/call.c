@@ -233,6 +233,23 @@ dl_status dl_layer_run(dl_layer *layer, dl_layer_call *call) {
     return dl_layer_fail_path(layer);
 }
 
+dl_status dl_run_child(dl_layer *layer, const dl_layer_call *parent, dl_tensor *const *in, int inputs,
+                       dl_tensor *const *masks, const dl_arguments *arguments, dl_layer_call *child) {
+    *child = (dl_layer_call){.context = parent->context, .training = parent->training, .in = in, .inputs = inputs,
+                             .arguments = arguments, .masks = masks, .deferred = parent->deferred,
+                             .decoding = parent->decoding};
+    DL_TRY(dl_layer_run(layer, child));
+    dl_status status = DL_OK;
+    for (int i = 0; i < child->outputs; i++) {
+        child->out[i] = dl_scope_add(parent->context, child->out[i]);
+        if (!child->out[i])
+            status = dl_last_status();
+        if (child->out_masks[i] && !(child->out_masks[i] = dl_scope_add(parent->context, child->out_masks[i])))
+            status = dl_last_status();
+    }
+    return status;
+}
+
 #define MOST_DIRECT_INPUTS 64
 
 static dl_status apply(dl_layer *layer, dl_tensor *const *in, int inputs, const dl_arguments *arguments,

@@ -84,6 +84,9 @@ void dl_deferred_free(dl_deferred *deferred);
 dl_status dl_layer_run(dl_layer *layer, dl_layer_call *call);
 /* Takes back the weights of a build that failed. */
 void dl_layer_drop_weights(dl_layer *layer);
+/* Runs a layer inside a call of another; its outputs and masks belong to the open scope. child has them after. */
+dl_status dl_run_child(dl_layer *layer, const dl_layer_call *parent, dl_tensor *const *in, int inputs,
+                       dl_tensor *const *masks, const dl_arguments *arguments, dl_layer_call *child);
 /* dl_layer_apply with the next steps of sequences. */
 dl_status dl_layer_decode(dl_layer *layer, dl_tensor *const *in, int inputs, dl_decoding *decoding, dl_tensor **out,
                           int *outputs);

@@ -248,23 +248,7 @@ dl_status dl_run_steps(dl_context *context, const dl_sequence *sequence, dl_step
     return *output ? DL_OK : dl_last_status();
 }
 
-/* ---- layers inside ----------------------------------------------------------------------------------------------- */
-
-dl_status dl_run_child(dl_layer *layer, const dl_layer_call *parent, dl_tensor *const *in, int inputs,
-                       dl_tensor *const *masks, const dl_arguments *arguments, dl_layer_call *child) {
-    *child = (dl_layer_call){.context = parent->context, .training = parent->training, .in = in, .inputs = inputs,
-                             .arguments = arguments, .masks = masks, .deferred = parent->deferred,
-                             .decoding = parent->decoding};
-    DL_TRY(dl_layer_run(layer, child));
-    dl_status status = DL_OK;
-    for (int i = 0; i < child->outputs; i++) {
-        if (!dl_scope_add(parent->context, child->out[i]))
-            status = DL_MEMORY;
-        if (child->out_masks[i] && !dl_scope_add(parent->context, child->out_masks[i]))
-            status = DL_MEMORY;
-    }
-    return status;
-}
+/* ---- cells ------------------------------------------------------------------------------------------------------- */
 
 dl_status dl_check_cell(const dl_layer *cell) {
     if (dl_layer_definition(cell)->states)

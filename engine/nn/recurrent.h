@@ -43,9 +43,6 @@ typedef dl_status (*dl_step_function)(void *argument, int64_t step, dl_tensor *x
 dl_status dl_run_steps(dl_context *context, const dl_sequence *sequence, dl_step_function step, void *argument,
                        dl_tensor **states, dl_tensor **output);
 
-/* Runs a layer inside a call of another; its outputs and masks belong to the open scope. child has them after. */
-dl_status dl_run_child(dl_layer *layer, const dl_layer_call *parent, dl_tensor *const *in, int inputs,
-                       dl_tensor *const *masks, const dl_arguments *arguments, dl_layer_call *child);
 
 /* DL_INVALID if the layer is no cell. */
 dl_status dl_check_cell(const dl_layer *cell);
