@@ -35,8 +35,8 @@ typedef struct dlua_state {
 
 /* The state's own data; makes it at the first call, and may raise then. */
 dlua_state *dlua_get_state(lua_State *L);
-/* Makes it with a log of the program's own, which hears what there is to say from the beginning; before any other call of
- * the binding. Raises. */
+/* Makes it with a log of the program's own, which hears what there is to say from the beginning; before any other call
+ * of the binding. Raises. */
 dlua_state *dlua_make_state(lua_State *L, void (*log)(dl_log_level level, const char *message));
 dl_context *dlua_context(lua_State *L);
 

@@ -1,7 +1,8 @@
 /* checkpoint.c: dlua.checkpoint(f, ...), gradient checkpointing of a Lua function.
  *
  * The engine keeps the call of f and makes it again in the backward. Always true: f lies in a table of the registry,
- * under the address of its call, as long as the engine keeps that call, which is as long as the graph of its results. */
+ * under the address of its call, as long as the engine keeps that call, which is as long as the graph of its
+ * results. */
 #include "objects.h"
 
 #include "help.h"
@@ -132,8 +133,8 @@ void dlua_open_checkpoint(lua_State *L) {
         {"checkpoint", checkpoint,
          "f: a function of tensors that returns 1 to 4 tensors\n"
          "arguments...: tensors, passed to f",
-         "Calls f and returns what it returns, without keeping what its backward needs: the backward calls f again, with "
-         "the same random numbers, for bitwise the same gradients."},
+         "Calls f and returns what it returns, without keeping what its backward needs: the backward calls f again, "
+         "with the same random numbers, for bitwise the same gradients."},
         {NULL, NULL, NULL, NULL},
     };
     dlua_add_functions(L, "dlua.", functions);

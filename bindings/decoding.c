@@ -85,7 +85,8 @@ static int decoding_position(lua_State *L) {
 static const dlua_function methods[] = {
     {"step", decoding_step, "inputs...: the next steps of every sequence, {N, t, ...}",
      "What the model gives for the next steps, each of which sees all before it."},
-    {"select", decoding_select, "rows: numbers of sequences, {N}", "Goes on with these sequences, as beam search does."},
+    {"select", decoding_select, "rows: numbers of sequences, {N}",
+     "Goes on with these sequences, as beam search does."},
     {"position", decoding_position, "", "How many steps there were."},
     {NULL, NULL, NULL, NULL}};
 

@@ -1,8 +1,8 @@
 /* errors.c: how a failure becomes a Lua error at the user's line.
  *
  * Always true: a message begins with the file and line of the innermost running function that is not part of the Lua
- * library, so that the user reads a place in the user's own text; an error inside a layer or a loss written in Lua keeps
- * the place that it has there. */
+ * library, so that the user reads a place in the user's own text; an error inside a layer or a loss written in Lua
+ * keeps the place that it has there. */
 #include "binding.h"
 
 #include <stdarg.h>

@@ -187,8 +187,8 @@ static dl_tensor *make_order(dl_context *context, void *argument) {
     return dl_shuffled_order(context, r->count, r->seed, r->epoch);
 }
 
-/* gather_batch(from, order, first, count, into): rows order[first] ... of a tensor; first counts from 1. Written into the
- * tensor `into`, if it is given and fits. */
+/* gather_batch(from, order, first, count, into): rows order[first] ... of a tensor; first counts from 1. Written into
+ * the tensor `into`, if it is given and fits. */
 static int gather_batch(lua_State *L) {
     batch_request r = {.from = dlua_check_tensor(L, 1, "gather_batch", "from"),
                        .order = dlua_check_tensor(L, 2, "gather_batch", "order")};

@@ -246,7 +246,8 @@ static dl_status run_layer(const dlua_state *state, const layer_call *call, dl_t
                            .inputs = call->count,
                            .arguments = call->arguments,
                            .deferred = state->layer_call->deferred};
-    dl_status status = dl_layer_infer(call->layer, &(dl_inputs){specs, call->count, call->arguments}, out_specs, outputs);
+    dl_status status =
+        dl_layer_infer(call->layer, &(dl_inputs){specs, call->count, call->arguments}, out_specs, outputs);
     if (status == DL_OK)
         status = dl_layer_run(call->layer, &inner);
     if (status != DL_OK)

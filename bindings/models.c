@@ -382,8 +382,8 @@ static void read_metrics(lua_State *L, compiling *c) {
     }
 }
 
-/* Keeps the userdata of losses and metrics that are Lua functions on the model, in place of those of the compile before;
- * there are none if the table is nil. */
+/* Keeps the userdata of losses and metrics that are Lua functions on the model, in place of those of the compile
+ * before; there are none if the table is nil. */
 static void keep_functions(lua_State *L, const compiling *c) {
     int kept = 0;
     dlua_push_user_table(L, 1);
@@ -704,7 +704,8 @@ static int index_model(lua_State *L) {
     }
     if (dlua_find_in_layer(L, model, name))
         return 1;
-    if (strcmp(name, DLUA_TRAINING_STATE) == 0 || strcmp(name, DLUA_FUNCTIONS) == 0 || strcmp(name, "stop_training") == 0) {
+    if (strcmp(name, DLUA_TRAINING_STATE) == 0 || strcmp(name, DLUA_FUNCTIONS) == 0 ||
+        strcmp(name, "stop_training") == 0) {
         lua_pushnil(L); /* no fit has set it yet */
         return 1;
     }

@@ -78,7 +78,8 @@ dl_symbol **dlua_new_symbol(lua_State *L);
 
 /* layer(x, ...): the call of a layer on tensors or symbols. */
 int dlua_call_layer(lua_State *L);
-/* Add what all layers have to the class table at the top: the properties to its help, the methods to the table. Raise. */
+/* Add what all layers have to the class table at the top: the properties to its help, the methods to the table.
+ * Raise. */
 void dlua_add_layer_properties(lua_State *L);
 void dlua_copy_layer_methods(lua_State *L);
 /* What a layer has by this name (methods, properties, weights, options): pushes it and returns 1, or returns 0. The
@@ -131,8 +132,8 @@ typedef struct dlua_entry {
 dlua_entry dlua_enter(lua_State *L, int owner);
 void dlua_leave(dlua_entry before);
 
-/* Runs function(argument), with the argument as a light userdata, protected, in the thread that called the engine; a Lua
- * error becomes DL_CALLBACK, and its place goes to the state. `name` is whose code it is. */
+/* Runs function(argument), with the argument as a light userdata, protected, in the thread that called the engine; a
+ * Lua error becomes DL_CALLBACK, and its place goes to the state. `name` is whose code it is. */
 dl_status dlua_run_protected(dlua_state *state, const char *name, lua_CFunction function, void *argument);
 
 bool dlua_is_custom(const dl_definition *definition);

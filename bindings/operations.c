@@ -363,7 +363,8 @@ static void refuse_tensor(call *c, const dl_field *field) {
     bool has_other = dl_find_definition(dlua_context(c->L), &dl_op_family, other) != NULL;
     dl_options_clear(&c->of->op->definition, c->options);
     dlua_raise(c->L, "%s: %s cannot be a tensor, got %s%s%s%s", c->name, field->name,
-               dlua_describe(c->L, -1, text, sizeof text), has_other ? "; of two tensors, element by element, there is " : "",
+               dlua_describe(c->L, -1, text, sizeof text),
+               has_other ? "; of two tensors, element by element, there is " : "",
                has_other ? other : "", has_other ? "(a, b)" : "");
 }
 

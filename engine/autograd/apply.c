@@ -69,7 +69,8 @@ static dl_status check_inputs(dl_context *context, const dl_op *op, dl_tensor *c
                            op->inputs, inputs);
         if (!in[i] && kind != '?') {
             dl_status status = dl_last_status(); /* of the call whose result this input should have been */
-            return status != DL_OK ? status : dl_fail(DL_INVALID, "%s: input %d is missing", op->definition.name, i + 1);
+            return status != DL_OK ? status
+                                   : dl_fail(DL_INVALID, "%s: input %d is missing", op->definition.name, i + 1);
         }
         if (in[i] && in[i]->context != context)
             return dl_fail(DL_INVALID, "%s: input %d belongs to another context", op->definition.name, i + 1);
@@ -201,8 +202,8 @@ static dl_status check_inplace(const dl_op *op, const dl_tensor *target, bool re
     const char *name = op->definition.name;
     if (recording && (target->requires_grad || (target->node && target->node->leaf)))
         return dl_fail(DL_STATE,
-                       "%s_: a leaf that requires a gradient cannot change in place while gradients are recorded; do it "
-                       "inside no_grad, or on a clone",
+                       "%s_: a leaf that requires a gradient cannot change in place while gradients are recorded; do "
+                       "it inside no_grad, or on a clone",
                        name);
     if (recording && target->view)
         return dl_fail(DL_STATE, "%s_: a view cannot change in place while gradients are recorded; clone it first",

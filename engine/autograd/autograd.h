@@ -27,7 +27,8 @@ struct dl_op_call {
 
 /* Makes output i: contiguous, contents undefined. NULL without memory. */
 dl_tensor *dl_call_output(dl_op_call *call, int i, dl_dtype dtype, int dims, const int64_t *shape);
-/* Takes a new reference to tensor (a view, or what a composition of ops has made) as output i. NULL passes a failure on. */
+/* Takes a new reference to tensor (a view, or what a composition of ops has made) as output i. NULL passes a failure
+ * on. */
 dl_status dl_call_set(dl_op_call *call, int i, dl_tensor *tensor);
 /* True if input i needs its gradient (then forward may save for it). */
 bool dl_call_needs(const dl_op_call *call, int i);
@@ -66,12 +67,12 @@ dl_tensor *dl_sum_to_shape(dl_tensor *tensor, int dims, const int64_t *shape);
 
 /* The leaves that the graph of these tensors reaches, each once, as counted references in a list that dl_free frees. */
 dl_status dl_graph_leaves(dl_context *context, dl_tensor *const *roots, int count, dl_tensor ***leaves, int *found);
-/* Takes the leaves out of all graphs until they are put back: what is recorded in between has nodes of its own for them.
- * nodes has room for `count`. */
+/* Takes the leaves out of all graphs until they are put back: what is recorded in between has nodes of its own for
+ * them. nodes has room for `count`. */
 void dl_set_leaves_apart(dl_tensor *const *leaves, int count, dl_node **nodes);
 void dl_put_leaves_back(dl_tensor *const *leaves, int count, dl_node *const *nodes);
-/* Moves what the pass under way has added up for leaves that are set apart to their new nodes, so that a pass over these
- * goes on with the sums, in the order that one pass would have; what it did not reach is moved back. */
+/* Moves what the pass under way has added up for leaves that are set apart to their new nodes, so that a pass over
+ * these goes on with the sums, in the order that one pass would have; what it did not reach is moved back. */
 void dl_lend_gradients(dl_tensor *const *leaves, int count, dl_node *const *nodes);
 void dl_return_gradients(dl_tensor *const *leaves, int count, dl_node *const *nodes);
 

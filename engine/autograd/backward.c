@@ -1,7 +1,7 @@
 /* autograd/backward.c: the backward pass.
  *
- * Nodes wait in a heap by falling order; a node is taken out only after everything that uses it. Leaves have order 0 and
- * come last. Gradients of leaves change only when the whole pass has succeeded. */
+ * Nodes wait in a heap by falling order; a node is taken out only after everything that uses it. Leaves have order 0
+ * and come last. Gradients of leaves change only when the whole pass has succeeded. */
 #include <string.h>
 
 #include "autograd/node.h"
@@ -141,8 +141,8 @@ static dl_status check_saved(const dl_node *node) {
     const char *name = node->op->definition.name;
     if (node->consumed)
         return dl_fail(DL_STATE,
-                       "backward has gone through this graph already (at %s) and freed it; compute the result again, or "
-                       "pass retain_graph = true the first time",
+                       "backward has gone through this graph already (at %s) and freed it; compute the result again, "
+                       "or pass retain_graph = true the first time",
                        name);
     for (int i = 0; i < DL_MAX_SAVED; i++)
         if (node->saved[i] && node->saved[i]->storage->version != node->versions[i])
@@ -300,8 +300,8 @@ static dl_tensor *first_gradient(dl_tensor *root, dl_tensor *grad_output) {
     if (!grad_output) {
         if (dl_tensor_numel(root) != 1) {
             dl_fail(DL_SHAPE,
-                    "backward: starts from one number, and this tensor has the shape %s; reduce it (sum, mean) or pass a "
-                    "gradient of its shape",
+                    "backward: starts from one number, and this tensor has the shape %s; reduce it (sum, mean) or pass "
+                    "a gradient of its shape",
                     shape);
             return NULL;
         }

@@ -1,5 +1,6 @@
-/* autograd/leaves.c: the leaves that a graph reaches, and a graph of their own for a computation inside a backward pass:
- * while a leaf is set apart, what is recorded makes a new node for it, so that the pass under way does not see it. */
+/* autograd/leaves.c: the leaves that a graph reaches, and a graph of their own for a computation inside a backward
+ * pass: while a leaf is set apart, what is recorded makes a new node for it, so that the pass under way does not see
+ * it. */
 #include "autograd/node.h"
 
 typedef struct leaf_search {

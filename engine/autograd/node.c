@@ -1,5 +1,5 @@
-/* autograd/node.c: the life of graph nodes. A graph may be 100,000 nodes deep, so releasing goes through a list of nodes
- * to free and never recurses. */
+/* autograd/node.c: the life of graph nodes. A graph may be 100,000 nodes deep, so releasing goes through a list of
+ * nodes to free and never recurses. */
 #include "autograd/node.h"
 
 #include <string.h>

@@ -46,9 +46,9 @@ dl_status dl_parallel(dl_context *context, int64_t tiles, int threads, dl_tile_f
 void dl_parallel_commit(dl_context *context, int64_t tiles, int threads, dl_tile_function function, void *argument);
 /* Threads that `work` pays for: work is in units of about a nanosecond of one core. 1 .. dl_threads(context). */
 int dl_threads_for(const dl_context *context, double work);
-/* Runs function(argument) as one step: the dl_parallel calls inside it follow one another closely, so that the context's
- * threads still spin when the next one comes and smaller loops are worth sharing; denormals are flushed all the time.
- * Nests. */
+/* Runs function(argument) as one step: the dl_parallel calls inside it follow one another closely, so that the
+ * context's threads still spin when the next one comes and smaller loops are worth sharing; denormals are flushed all
+ * the time. Nests. */
 dl_status dl_run_step(dl_status (*function)(void *argument), void *argument);
 /* Processors that this process may use: affinity mask and cgroup quota, at least 1. */
 int dl_processor_count(void);
@@ -70,7 +70,8 @@ uint64_t dl_stream_take(dl_stream *stream, uint64_t blocks);
 /* The four words at a position of a stream. */
 void dl_stream_words(const dl_stream *stream, uint64_t position, uint32_t out[4]);
 
-/* A permutation of 1 .. count, drawn from the stream's blocks from `position` on: dl_permutation_blocks(count) of them. */
+/* A permutation of 1 .. count, drawn from the stream's blocks from `position` on: dl_permutation_blocks(count) of
+ * them. */
 void dl_permutation(const dl_stream *stream, uint64_t position, int64_t count, int64_t *order);
 uint64_t dl_permutation_blocks(int64_t count);
 

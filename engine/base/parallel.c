@@ -1,9 +1,9 @@
 /* base/parallel.c: the one place of the library that works in several threads.
  *
- * A loop is a number of fixed tiles; threads take the next tile from an atomic counter until there is none. A context has
- * a team: its own threads, made at the first loop that wants them and ended with the context. Between loops they wait by
- * a bounded spin and then a futex, so a busy neighbour costs a loop no more than the help of a thread that is late, and
- * an idle context costs nothing.
+ * A loop is a number of fixed tiles; threads take the next tile from an atomic counter until there is none. A context
+ * has a team: its own threads, made at the first loop that wants them and ended with the context. Between loops they
+ * wait by a bounded spin and then a futex, so a busy neighbour costs a loop no more than the help of a thread that is
+ * late, and an idle context costs nothing.
  *
  * The team's state is one word:      sequence (12) | room (10) | active (10)
  *   room:    how many more workers the open loop takes; the one that joins takes the number `room`; 0: closed

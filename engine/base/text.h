@@ -21,8 +21,8 @@ void dl_format_real(double number, char text[DL_REAL_TEXT]);
 /* Reads a whole text as a real, in any locale; false if it is none. */
 bool dl_parse_real(const char *text, double *out);
 
-/* The bytes, at least 1, of what begins at `text` (`left` of them are there, at least 1): a UTF-8 sequence, and *valid is
- * true, or a maximal part of a broken one (overlong, a surrogate, past U+10FFFF, cut off), as the Unicode standard
+/* The bytes, at least 1, of what begins at `text` (`left` of them are there, at least 1): a UTF-8 sequence, and *valid
+ * is true, or a maximal part of a broken one (overlong, a surrogate, past U+10FFFF, cut off), as the Unicode standard
  * counts those that a reader replaces by one U+FFFD. */
 size_t dl_utf8_next(const char *text, size_t left, bool *valid);
 

@@ -151,10 +151,11 @@
  * batch_norm_backward: with xhat = (x - mean) * inverse_deviation: dbeta = sum g, dgamma = sum g * xhat, dx = gamma *
  *   inverse_deviation * (g - (dbeta + xhat * dgamma) / rows). gamma, dx, dgamma, dbeta may be NULL (gamma: 1).
  * channel_sum: out (channels) = sum over rows: gradients of biases.
- * row_norm: each of `rows` rows of n elements by its own statistics: y = (x - mean) * inverse * weight + bias, inverse =
- *   1 / sqrt(mean of (x - mean)^2 + epsilon); mean and inverse (rows) are outputs. mean NULL: it counts as 0 (rms
- *   normalization). weight and bias (n) may be NULL.
- * row_norm_backward: dx, dweight and dbias (each may be NULL) of row_norm, from its mean (NULL as there) and inverse. */
+ * row_norm: each of `rows` rows of n elements by its own statistics: y = (x - mean) * inverse * weight + bias,
+ *   inverse = 1 / sqrt(mean of (x - mean)^2 + epsilon); mean and inverse (rows) are outputs. mean NULL: it counts as 0
+ *   (rms normalization). weight and bias (n) may be NULL.
+ * row_norm_backward: dx, dweight and dbias (each may be NULL) of row_norm, from its mean (NULL as there) and
+ *   inverse. */
 #define DL_NORMALIZATION_ROWS(X)                                                                                       \
     X(channel_moments, (dl_context * context, dl_element element, void *mean, void *variance, const void *x,           \
                         int64_t rows, int64_t channels))                                                               \
@@ -186,8 +187,8 @@
 /* The float64 numbers that ctc needs for a sample of T steps and L labels at most. */
 #define DL_CTC_SCRATCH(T, L) (((T) + 2) * (2 * (L) + 1))
 /* ctc: losses[n] = -log of the probability that the steps log_p (n, T, C) spell labels (n, L), of which lengths[n]
- *   count; label 0 is the blank's place in log_p. occupancy (as log_p, nullable): the probability that a way through the
- *   labels is at a label at a step, which is minus the derivative by log_p. scratch: n * DL_CTC_SCRATCH numbers. */
+ *   count; label 0 is the blank's place in log_p. occupancy (as log_p, nullable): the probability that a way through
+ *   the labels is at a label at a step, which is minus the derivative by log_p. scratch: n * DL_CTC_SCRATCH numbers. */
 #define DL_CTC_ROWS(X)                                                                                                 \
     X(ctc, (dl_context * context, dl_element element, void *losses, void *occupancy, const void *log_p,                \
             const int64_t *labels, const int64_t *lengths, double *scratch, int64_t n, int64_t T, int64_t C,           \

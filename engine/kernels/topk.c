@@ -108,7 +108,7 @@ dl_status dl_topk_rows(dl_context *context, dl_element element, int64_t *out, co
     return dl_parallel(context, tiles, dl_threads_for(context, cost), topk_tile, &work);
 }
 
-/* ---- draws --------------------------------------------------------------------------------------------------------- */
+/* ---- draws ------------------------------------------------------------------------------------------------------- */
 
 /* How many of the first weights reach `mass` of their sum, at least one, and their own sum. */
 static int64_t count_within(const double *weights, int64_t size, double mass, double *sum) {

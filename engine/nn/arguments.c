@@ -9,7 +9,7 @@
 
 #include "nn/nn.h"
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 dl_status dl_complete_arguments(const dl_layer *layer, const dl_arguments *given, dl_argument_room *room) {
     const dl_definition *call_options = dl_layer_definition(layer)->call_options;
@@ -72,7 +72,7 @@ int dl_find_role(const dl_layer *layer, const char *name) {
     return -1;
 }
 
-/* ---- copies ------------------------------------------------------------------------------------------------------- */
+/* ---- copies ------------------------------------------------------------------------------------------------------ */
 
 dl_status dl_arguments_copy(const dl_layer *layer, const dl_arguments *from, int inputs, dl_arguments **out) {
     const dl_definition *call_options = dl_layer_definition(layer)->call_options;
@@ -96,7 +96,7 @@ dl_status dl_arguments_copy(const dl_layer *layer, const dl_arguments *from, int
     return DL_OK;
 }
 
-/* ---- configs ------------------------------------------------------------------------------------------------------ */
+/* ---- configs ----------------------------------------------------------------------------------------------------- */
 
 static dl_status put_roles(const dl_layer *layer, const dl_arguments *arguments, int inputs, dl_value *map) {
     dl_context *context = layer->object.context;

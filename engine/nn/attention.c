@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- children ------------------------------------------------------------------------------------------------------ */
+/* ---- children ---------------------------------------------------------------------------------------------------- */
 
 dl_status dl_add_inner_layer(dl_layer *layer, const dl_layer_def *definition, const char *name, void *options) {
     dl_context *context = layer->object.context;
@@ -17,8 +17,9 @@ dl_status dl_add_inner_layer(dl_layer *layer, const dl_layer_def *definition, co
     common->dtype = (int)layer->dtype;
     common->trainable = dl_layer_common(layer)->trainable;
     common->name = dl_strdup(context, name);
-    dl_status status = common->name ? dl_object_create(context, &dl_layer_family, &definition->definition, options, &child)
-                                    : dl_last_status();
+    dl_status status = common->name
+                           ? dl_object_create(context, &dl_layer_family, &definition->definition, options, &child)
+                           : dl_last_status();
     if (status == DL_OK)
         status = dl_layer_add_child(layer, (dl_layer *)child);
     dl_object_release(child);
@@ -43,7 +44,7 @@ dl_tensor *dl_call_inner1(dl_layer_call *call, dl_layer *child, dl_tensor *x) {
     return dl_call_inner(call, child, &x, 1, NULL, NULL);
 }
 
-/* ---- projections --------------------------------------------------------------------------------------------------- */
+/* ---- projections ------------------------------------------------------------------------------------------------- */
 
 static dl_status build_projection(dl_layer *layer, const dl_inputs *inputs) {
     const dl_projection_options *options = DL_OPTIONS(layer, dl_projection_options);
@@ -127,7 +128,7 @@ const dl_layer_def dl_layer_projection = {
     .build = build_projection, .infer = infer_projection, .call = call_projection, .flags = DL_LAYER_STEPWISE};
 #undef TYPE
 
-/* ---- masks --------------------------------------------------------------------------------------------------------- */
+/* ---- masks ------------------------------------------------------------------------------------------------------- */
 
 dl_tensor *dl_both_masks(dl_context *context, dl_tensor *a, dl_tensor *b, dl_status *status) {
     if (!a || !b)
@@ -168,7 +169,7 @@ dl_status dl_check_mask_spec(const dl_layer *layer, const char *name, const dl_s
                    dl_spec_text_of(&wanted).at, dl_spec_text_of(of).at, dl_spec_text_of(mask).at);
 }
 
-/* ---- attention ----------------------------------------------------------------------------------------------------- */
+/* ---- attention --------------------------------------------------------------------------------------------------- */
 
 #define NEVER (-1e9) /* a score that leaves nothing of its weight */
 

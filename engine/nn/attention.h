@@ -4,7 +4,7 @@
 
 #include "nn/nn.h"
 
-/* ---- children ------------------------------------------------------------------------------------------------------ */
+/* ---- children ---------------------------------------------------------------------------------------------------- */
 
 /* A layer of this definition with these options (taken over: cleared here) as a child of `layer`, with its name, dtype
  * and trainable. */
@@ -26,7 +26,7 @@ typedef struct dl_projection_options {
 } dl_projection_options;
 extern const dl_layer_def dl_layer_projection;
 
-/* ---- masks --------------------------------------------------------------------------------------------------------- */
+/* ---- masks ------------------------------------------------------------------------------------------------------- */
 
 /* Both bool, either may be NULL: what both allow. In the open scope; NULL also on failure, then *status has it. */
 dl_tensor *dl_both_masks(dl_context *context, dl_tensor *a, dl_tensor *b, dl_status *status);
@@ -38,7 +38,7 @@ dl_tensor *dl_zero_masked(dl_context *context, dl_tensor *y, dl_tensor *mask);
 dl_status dl_check_mask_spec(const dl_layer *layer, const char *name, const dl_spec *mask, int dims,
                              const int64_t *sizes, const dl_spec *of);
 
-/* ---- attention ----------------------------------------------------------------------------------------------------- */
+/* ---- attention --------------------------------------------------------------------------------------------------- */
 
 typedef struct dl_attend {
     dl_tensor *query, *key, *value; /* (N, T, H, E), (N, S, K, E), (N, S, K, V) */
@@ -55,7 +55,7 @@ dl_tensor *dl_attend_heads(dl_context *context, const dl_attend *attend, dl_tens
 /* softmax of scores (N, H, T, S) over the keys that mask and causal leave; 0 where there is none. */
 dl_tensor *dl_masked_weights(dl_context *context, dl_tensor *scores, dl_tensor *mask, bool causal, int64_t offset);
 
-/* ---- one multi-head attention, for MultiHeadAttention, GroupQueryAttention and blocks --------------------------------- */
+/* ---- one multi-head attention, for MultiHeadAttention, GroupQueryAttention and blocks ---------------------------- */
 
 enum {
     DL_MHA_QUERY, DL_MHA_VALUE, DL_MHA_KEY, DL_MHA_QUERY_MASK, DL_MHA_VALUE_MASK, DL_MHA_KEY_MASK,

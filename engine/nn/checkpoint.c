@@ -49,13 +49,14 @@ static void finalize(dl_object *object) {
 }
 
 static const dl_field no_fields[] = {DL_END};
-static const dl_definition checkpoint_definition = {.name = "checkpoint", .version = 1, .help = "A call to be repeated.",
-                                                    .fields = no_fields, .options_size = sizeof(dl_no_options)};
+static const dl_definition checkpoint_definition = {
+    .name = "checkpoint", .version = 1, .help = "A call to be repeated.", .fields = no_fields,
+    .options_size = sizeof(dl_no_options)};
 static const dl_definition *const checkpoint_definitions[] = {&checkpoint_definition, NULL};
 static const dl_family checkpoint_family = {.name = "checkpoint", .definitions = checkpoint_definitions,
                                             .object_size = sizeof(checkpoint), .finalize = finalize};
 
-/* ---- places of random streams -------------------------------------------------------------------------------------- */
+/* ---- places of random streams ------------------------------------------------------------------------------------ */
 
 static dl_status note(checkpoint *c, dl_layer *layer) {
     for (int i = 0; i < c->place_count; i++)
@@ -88,7 +89,7 @@ static void exchange_places(checkpoint *c) {
     }
 }
 
-/* ---- the node ------------------------------------------------------------------------------------------------------ */
+/* ---- the node ---------------------------------------------------------------------------------------------------- */
 
 typedef struct node_options {
     dl_object *checkpoint;
@@ -141,7 +142,8 @@ static dl_status repeat(dl_op_gradient *gradient, checkpoint *c, dl_tensor **wan
     dl_status status = c->function(c->function_user, c->aliases, c->inputs, results, &outputs);
     exchange_places(c);
     if (status == DL_OK && outputs != c->outputs)
-        status = dl_fail(DL_STATE, "the function gave %d results, and %d when it was called first", outputs, c->outputs);
+        status =
+            dl_fail(DL_STATE, "the function gave %d results, and %d when it was called first", outputs, c->outputs);
     dl_tensor *root = status == DL_OK ? join_results(gradient, results, outputs, &start) : NULL;
     dl_set_grad_enabled(gradient->context, recorded);
     if (status != DL_OK || !root)
@@ -183,7 +185,7 @@ static dl_status node_backward(dl_op_gradient *gradient) {
      .inputs = "tensors*", .outputs = (count), .forward = node_forward, .backward = node_backward}
 static const dl_op nodes_of[DL_MAX_OUTPUTS] = {NODE(1), NODE(2), NODE(3), NODE(4)};
 
-/* ---- the first run ------------------------------------------------------------------------------------------------- */
+/* ---- the first run ----------------------------------------------------------------------------------------------- */
 
 static dl_status make_aliases(checkpoint *c, dl_tensor *const *in, int inputs) {
     c->aliases = dl_alloc_zeroed(c->object.context, (size_t)DL_MAX(inputs, 1) * sizeof *c->aliases);

@@ -88,7 +88,7 @@ int64_t dl_decoding_length(const dl_decoding *decoding) {
     return decoding->max_length;
 }
 
-/* ---- what layers keep --------------------------------------------------------------------------------------------- */
+/* ---- what layers keep -------------------------------------------------------------------------------------------- */
 
 static int occurrences(const dl_decoding *decoding, const dl_layer *layer) {
     int count = 0;
@@ -128,7 +128,7 @@ dl_status dl_call_keep(dl_layer_call *call, int k, dl_tensor *tensor) {
     return keep(call->decoding, call->decoding_place, k, tensor);
 }
 
-/* ---- steps --------------------------------------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------------------------------------- */
 
 static void drop_pending(dl_decoding *decoding) {
     for (int i = 0; i < decoding->entry_count; i++)

@@ -10,7 +10,8 @@
 /* ---- from the options to the graph ------------------------------------------------------------------------------- */
 
 static dl_status fail_graph(const char *what) {
-    return dl_fail(DL_FORMAT, "Functional: %s; nodes are lists {layer, {{node, output}, ...}, arguments} counted from 0", what);
+    return dl_fail(DL_FORMAT,
+                   "Functional: %s; nodes are lists {layer, {{node, output}, ...}, arguments} counted from 0", what);
 }
 
 static bool is_list(const dl_value *value, int64_t count) {

@@ -210,8 +210,8 @@ DEFINE(ones, "Ones", "ones", no_fields, dl_no_options, "ones", "1", NULL)
 DEFINE(constant, "Constant", "constant", constant_fields, dl_constant_initializer_options, "one value", "value", NULL)
 DEFINE(identity, "Identity", "identity|IdentityInitializer", identity_fields, dl_gain_initializer_options,
        "the identity matrix", "gain on the diagonal, else 0", NULL)
-DEFINE(random_normal, "RandomNormal", "random_normal|normal", normal_fields, dl_random_normal_options, "normal distribution",
-       "N(mean, stddev^2)", NULL)
+DEFINE(random_normal, "RandomNormal", "random_normal|normal", normal_fields, dl_random_normal_options,
+       "normal distribution", "N(mean, stddev^2)", NULL)
 DEFINE(random_uniform, "RandomUniform", "random_uniform|uniform", uniform_fields, dl_random_uniform_options,
        "uniform distribution", "U(minval, maxval)", NULL)
 DEFINE(truncated_normal, "TruncatedNormal", "truncated_normal", normal_fields, dl_random_normal_options,

@@ -1,5 +1,6 @@
 /* nn/layer_attention.c: Attention (Luong et al. 2015) and AdditiveAttention (Bahdanau et al. 2015) on sequences as they
- * are, without projections. With score_mode "dot" the weights are never stored; the others add each query to each key. */
+ * are, without projections. With score_mode "dot" the weights are never stored; the others add each query to each
+ * key. */
 #include "nn/attention.h"
 
 enum { QUERY, VALUE, KEY, QUERY_MASK, VALUE_MASK };
@@ -20,7 +21,7 @@ static dl_status init(dl_layer *layer) {
     return DL_OK;
 }
 
-/* ---- shapes -------------------------------------------------------------------------------------------------------- */
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
 static const dl_spec *input_spec(const dl_layer *layer, const dl_inputs *inputs, int role) {
     int place = dl_find_input(layer, inputs->arguments, inputs->count, role, 0);
@@ -43,13 +44,14 @@ static dl_status check_sequences(const dl_layer *layer, const dl_inputs *inputs)
         agree(key->shape[2], query->shape[2]))
         return DL_OK;
     return dl_fail(DL_SHAPE,
-                   "%s: query %s, value %s and key %s must be (batch, steps, features), with equal batches, query and key "
-                   "of equally many features, and key and value of equally many steps",
+                   "%s: query %s, value %s and key %s must be (batch, steps, features), with equal batches, query and "
+                   "key of equally many features, and key and value of equally many steps",
                    dl_layer_class(layer), dl_spec_text_of(query).at, dl_spec_text_of(value).at,
                    dl_spec_text_of(key).at);
 }
 
-static dl_status add_number(dl_layer *layer, const char *name, int dims, const int64_t *shape, const char *initializer) {
+static dl_status add_number(dl_layer *layer, const char *name, int dims, const int64_t *shape,
+                            const char *initializer) {
     dl_context *context = layer->object.context;
     dl_object *object = NULL;
     DL_TRY(dl_object_create(context, &dl_initializer_family,
@@ -96,7 +98,7 @@ static dl_status infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *
     return DL_OK;
 }
 
-/* ---- the call ------------------------------------------------------------------------------------------------------ */
+/* ---- the call ---------------------------------------------------------------------------------------------------- */
 
 /* (N, T, S): sum over the features of tanh(query + key), with the weights where Keras has them. */
 static dl_tensor *added_scores(const dl_layer *layer, dl_layer_call *call, dl_tensor *query, dl_tensor *key) {
@@ -162,7 +164,7 @@ static dl_status call_attention(dl_layer *layer, dl_layer_call *call) {
     return DL_OK;
 }
 
-/* ---- definitions --------------------------------------------------------------------------------------------------- */
+/* ---- definitions ------------------------------------------------------------------------------------------------- */
 
 static const dl_field call_fields[] = {
     DL_BOOL(call_options, return_attention_scores, false, 0, "give the weights (N, T, S) too"),
@@ -175,7 +177,8 @@ static const dl_field attention_fields[] = {
     DL_BOOL(TYPE, use_scale, false, 0, "multiply the scores by a trained number"),
     DL_ENUM(TYPE, score_mode, "dot", "dot|concat", 0, "scores: query key, or the sum of tanh(query + key)"),
     DL_REAL(TYPE, dropout, 0.0, 0.0, 1.0, 0, "fraction of the weights set to zero in training"),
-    DL_INT(TYPE, seed, DL_NONE, DL_LOWEST, DL_HIGHEST, DL_NONE_OK, "of the dropout's stream; none: one of the context's"),
+    DL_INT(TYPE, seed, DL_NONE, DL_LOWEST, DL_HIGHEST, DL_NONE_OK,
+           "of the dropout's stream; none: one of the context's"),
     DL_LAYER_FIELDS(TYPE)};
 
 const dl_layer_def dl_layer_attention = {

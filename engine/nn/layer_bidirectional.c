@@ -237,8 +237,8 @@ static const dl_field fields[] = {
 const dl_layer_def dl_layer_bidirectional = {
     .definition = {.name = "Bidirectional", .version = 1,
                    .help = "A recurrent layer over a sequence in both directions. The backward outputs are put into "
-                           "the order of the sequence; with return_sequences masked steps give zeros. initial_state has "
-                           "the states of the forward layer, then those of the backward one.",
+                           "the order of the sequence; with return_sequences masked steps give zeros. initial_state "
+                           "has the states of the forward layer, then those of the backward one.",
                    .source = "Schuster and Paliwal 1997",
                    .shapes = "as the layer's, with the last size doubled by concat; states of both",
                    .fields = fields, .options_size = sizeof(TYPE)},

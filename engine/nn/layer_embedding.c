@@ -1,5 +1,5 @@
-/* nn/layer_embedding.c: Embedding. Ids count from 1; with mask_zero id 0 is padding: it has no row, gives zeros, and the
- * mask that goes out with the result is false there. */
+/* nn/layer_embedding.c: Embedding. Ids count from 1; with mask_zero id 0 is padding: it has no row, gives zeros, and
+ * the mask that goes out with the result is false there. */
 #include "nn/nn.h"
 
 static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
@@ -13,8 +13,8 @@ static dl_status infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *
     const dl_spec *in = inputs->specs;
     if (dl_dtype_is_float(in->dtype) || in->dtype == DL_BOOLEAN)
         return dl_fail(DL_DTYPE,
-                       "Embedding takes ids, whole numbers from 1, got inputs of %s %s; convert them first (x:long(), or "
-                       "Input {..., dtype = \"int64\"})",
+                       "Embedding takes ids, whole numbers from 1, got inputs of %s %s; convert them first (x:long(), "
+                       "or Input {..., dtype = \"int64\"})",
                        dl_dtype_name(in->dtype), dl_spec_text_of(in).at);
     if (in->dims == DL_MAX_DIMS)
         return dl_fail(DL_SHAPE, "Embedding takes inputs of %d dimensions at most, got %s", DL_MAX_DIMS - 1,

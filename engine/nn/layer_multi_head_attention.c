@@ -1,8 +1,8 @@
 /* nn/layer_multi_head_attention.c: MultiHeadAttention and GroupQueryAttention, which differ in how many heads keys and
  * values have. Children in order: query, key, value, attention_output.
  *
- * A cache (N, 2, S, K, E) holds the keys and values of the steps so far: with cache_update_index the new ones take their
- * place in it, and the cache comes back as a second output. */
+ * A cache (N, 2, S, K, E) holds the keys and values of the steps so far: with cache_update_index the new ones take
+ * their place in it, and the cache comes back as a second output. */
 #include <math.h>
 #include <string.h>
 
@@ -34,7 +34,7 @@ static const dl_attention_weights_options *weights_of(const dl_layer *layer) {
                : &DL_OPTIONS(layer, dl_group_query_attention_options)->weights;
 }
 
-/* ---- children ------------------------------------------------------------------------------------------------------ */
+/* ---- children ---------------------------------------------------------------------------------------------------- */
 
 static void copy_object(dl_object *from, dl_object **to) {
     if (from)
@@ -71,7 +71,7 @@ static dl_status init(dl_layer *layer) {
     return add_projection(layer, "value", 1, &(dl_ints){2, {h.key_heads, h.value_dim}});
 }
 
-/* ---- shapes -------------------------------------------------------------------------------------------------------- */
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
 static const dl_spec *input_spec(const dl_layer *layer, const dl_inputs *inputs, int role) {
     int place = dl_find_input(layer, inputs->arguments, inputs->count, role, 0);
@@ -82,13 +82,14 @@ static bool agree(int64_t a, int64_t b) {
     return a == b || a == DL_NONE || b == DL_NONE;
 }
 
-static dl_status check_sequences(const dl_layer *layer, const dl_spec *query, const dl_spec *key, const dl_spec *value) {
+static dl_status check_sequences(const dl_layer *layer, const dl_spec *query, const dl_spec *key,
+                                 const dl_spec *value) {
     if (key->dims == 3 && value->dims == 3 && agree(key->shape[0], query->shape[0]) &&
         agree(value->shape[0], query->shape[0]) && agree(key->shape[1], value->shape[1]))
         return DL_OK;
     return dl_fail(DL_SHAPE,
-                   "%s: query %s, key %s and value %s must be (batch, steps, features), with equal batches, and key and "
-                   "value of equally many steps",
+                   "%s: query %s, key %s and value %s must be (batch, steps, features), with equal batches, and key "
+                   "and value of equally many steps",
                    dl_layer_class(layer), dl_spec_text_of(query).at, dl_spec_text_of(key).at,
                    dl_spec_text_of(value).at);
 }
@@ -191,7 +192,7 @@ static dl_status infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *
     return DL_OK;
 }
 
-/* ---- the call ------------------------------------------------------------------------------------------------------ */
+/* ---- the call ---------------------------------------------------------------------------------------------------- */
 
 /* The mask that is given, or the one that came with the input. */
 static dl_tensor *mask_of(const dl_layer *layer, const dl_layer_call *call, int mask_role, int role) {
@@ -233,7 +234,7 @@ static dl_tensor *update_cache(dl_layer_call *call, dl_tensor *cache, int64_t at
     return cache;
 }
 
-/* ---- step by step -------------------------------------------------------------------------------------------------- */
+/* ---- step by step ------------------------------------------------------------------------------------------------ */
 
 /* All keys (or values) so far: those of the steps before, kept as tensor k, and the new ones (N, t, H, E). */
 static dl_tensor *extend_kept(dl_layer_call *call, int k, dl_tensor *new) {
@@ -259,7 +260,8 @@ static dl_status check_decoding(const dl_layer *layer, const dl_layer_call *call
                 dl_call_input(layer, call, DL_MHA_VALUE) == query;
     if (!*stepwise || (options->use_causal_mask && !dl_call_input(layer, call, DL_MHA_ATTENTION_MASK)))
         return DL_OK;
-    return dl_fail(DL_UNSUPPORTED, "%s can be asked step by step with use_causal_mask and without an attention_mask only",
+    return dl_fail(DL_UNSUPPORTED,
+                   "%s can be asked step by step with use_causal_mask and without an attention_mask only",
                    dl_layer_class(layer));
 }
 
@@ -301,7 +303,7 @@ static dl_status call_attention(dl_layer *layer, dl_layer_call *call) {
     return DL_OK;
 }
 
-/* ---- definitions --------------------------------------------------------------------------------------------------- */
+/* ---- definitions ------------------------------------------------------------------------------------------------- */
 
 static const dl_field call_fields[] = {
     DL_BOOL(dl_mha_call_options, return_attention_scores, false, 0,
@@ -337,7 +339,8 @@ static const dl_field multi_head_fields[] = {
     DL_INT(TYPE, value_dim, DL_NONE, 1, DL_HIGHEST, DL_NONE_OK, "size of a head's values; none: key_dim"),
     DL_REAL(TYPE, dropout, 0.0, 0.0, 1.0, 0, "fraction of the weights set to zero in training"),
     WEIGHT_FIELDS(TYPE),
-    DL_INTS(TYPE, output_shape, NULL, 0, 1, DL_HIGHEST, DL_NONE_OK, "sizes of the result's features; none: the query's"),
+    DL_INTS(TYPE, output_shape, NULL, 0, 1, DL_HIGHEST, DL_NONE_OK,
+            "sizes of the result's features; none: the query's"),
     WEIGHT_OBJECTS(TYPE),
     DL_LAYER_FIELDS(TYPE)};
 

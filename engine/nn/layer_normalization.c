@@ -4,7 +4,7 @@
 
 #include "nn/nn.h"
 
-/* ---- axes ---------------------------------------------------------------------------------------------------------- */
+/* ---- axes -------------------------------------------------------------------------------------------------------- */
 
 /* The axes of an input in rising order, and the order of dimensions that brings them to the end, and back. */
 typedef struct axis_order {
@@ -68,7 +68,7 @@ static dl_tensor *move_axes(dl_layer_call *call, dl_tensor *x, const axis_order 
     return order->moves && x ? dl_permute(call->context, x, x->dims, back ? order->back : order->to_end) : x;
 }
 
-/* ---- LayerNormalization -------------------------------------------------------------------------------------------- */
+/* ---- LayerNormalization ------------------------------------------------------------------------------------------ */
 
 static dl_status build_layer_normalization(dl_layer *layer, const dl_inputs *inputs) {
     const dl_layer_normalization_options *options = DL_OPTIONS(layer, dl_layer_normalization_options);
@@ -125,7 +125,7 @@ const dl_layer_def dl_layer_layer_normalization = {
     .flags = DL_LAYER_KEEPS_MASK | DL_LAYER_STEPWISE};
 #undef TYPE
 
-/* ---- RMSNormalization ---------------------------------------------------------------------------------------------- */
+/* ---- RMSNormalization -------------------------------------------------------------------------------------------- */
 
 static dl_status build_rms_normalization(dl_layer *layer, const dl_inputs *inputs) {
     const dl_axis_normalization_options *options = DL_OPTIONS(layer, dl_axis_normalization_options);
@@ -169,7 +169,7 @@ const dl_layer_def dl_layer_rms_normalization = {
     .build = build_rms_normalization, .infer = infer_axis_normalization, .call = call_rms_normalization,
     .flags = DL_LAYER_KEEPS_MASK | DL_LAYER_STEPWISE};
 
-/* ---- UnitNormalization --------------------------------------------------------------------------------------------- */
+/* ---- UnitNormalization ------------------------------------------------------------------------------------------- */
 
 #define LEAST_SQUARE 1e-12 /* Keras's, against a division by zero */
 
@@ -195,7 +195,7 @@ const dl_layer_def dl_layer_unit_normalization = {
     .infer = infer_axis_normalization, .call = call_unit_normalization, .flags = DL_LAYER_KEEPS_MASK};
 #undef TYPE
 
-/* ---- GroupNormalization -------------------------------------------------------------------------------------------- */
+/* ---- GroupNormalization ------------------------------------------------------------------------------------------ */
 
 static int channel_axis(const dl_layer *layer, int dims) {
     int64_t axis = DL_OPTIONS(layer, dl_group_normalization_options)->axis;

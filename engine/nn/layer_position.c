@@ -24,7 +24,7 @@ static int64_t start_of_call(const dl_layer_call *call) {
 
 static const char *const input_names[] = {"inputs", NULL};
 
-/* ---- PositionEmbedding --------------------------------------------------------------------------------------------- */
+/* ---- PositionEmbedding ------------------------------------------------------------------------------------------- */
 
 static dl_status build_embedding(dl_layer *layer, const dl_inputs *inputs) {
     const dl_position_embedding_options *options = DL_OPTIONS(layer, dl_position_embedding_options);
@@ -44,8 +44,8 @@ static dl_status infer_embedding(const dl_layer *layer, const dl_inputs *inputs,
     if (in->shape[in->dims - 1] != layer->weights[0].value->shape[1])
         return dl_layer_fail_built(layer, in);
     if (steps != DL_NONE && start + steps > length)
-        return dl_fail(DL_SHAPE, "PositionEmbedding has %lld positions (sequence_length), and inputs %s with start_index "
-                                 "%lld reach to %lld",
+        return dl_fail(DL_SHAPE, "PositionEmbedding has %lld positions (sequence_length), and inputs %s with "
+                                 "start_index %lld reach to %lld",
                        (long long)length, dl_spec_text_of(in).at, (long long)start + 1, (long long)(start + steps));
     *out = *in;
     *outputs = 1;
@@ -78,10 +78,10 @@ const dl_layer_def dl_layer_position_embedding = {
     .flags = DL_LAYER_KEEPS_MASK | DL_LAYER_STEPWISE};
 #undef TYPE
 
-/* ---- angles -------------------------------------------------------------------------------------------------------- */
+/* ---- angles ------------------------------------------------------------------------------------------------------ */
 
-/* (steps, count) in float64: (start + t) / scaling / wavelength^(2 k / features). Positions and frequencies are exact to
- * float64 however far the steps go. */
+/* (steps, count) in float64: (start + t) / scaling / wavelength^(2 k / features). Positions and frequencies are exact
+ * to float64 however far the steps go. */
 static dl_tensor *angles(dl_context *context, int64_t start, int64_t steps, double scaling, double wavelength,
                          int64_t features, int64_t count) {
     dl_tensor *positions = dl_arange(context, DL_FLOAT64, (double)start, (double)(start + steps), 1);
@@ -98,7 +98,7 @@ static dl_status infer_same(const dl_layer *layer, const dl_inputs *inputs, dl_s
     return DL_OK;
 }
 
-/* ---- SinePositionEncoding ------------------------------------------------------------------------------------------ */
+/* ---- SinePositionEncoding ---------------------------------------------------------------------------------------- */
 
 /* Even features are sines, odd ones cosines of the same angle. */
 static dl_status call_sine(dl_layer *layer, dl_layer_call *call) {
@@ -129,7 +129,7 @@ const dl_layer_def dl_layer_sine_position_encoding = {
     .flags = DL_LAYER_KEEPS_MASK | DL_LAYER_STEPWISE};
 #undef TYPE
 
-/* ---- RotaryEmbedding ----------------------------------------------------------------------------------------------- */
+/* ---- RotaryEmbedding --------------------------------------------------------------------------------------------- */
 
 static dl_status rotary_axes(const dl_layer *layer, const dl_spec *in, int *sequence, int *feature) {
     const dl_rotary_embedding_options *options = DL_OPTIONS(layer, dl_rotary_embedding_options);
@@ -172,7 +172,8 @@ static dl_status call_rotary(dl_layer *layer, dl_layer_call *call) {
                               options->max_wavelength, features, half);
     dl_tensor *cosine = spread_wave(layer, "cos", angle, x, sequence, feature);
     dl_tensor *sine = spread_wave(layer, "sin", angle, x, sequence, feature);
-    dl_tensor *first = dl_slice(context, x, feature, 0, half, 1), *second = dl_slice(context, x, feature, half, DL_NONE, 1);
+    dl_tensor *first = dl_slice(context, x, feature, 0, half, 1);
+    dl_tensor *second = dl_slice(context, x, feature, half, DL_NONE, 1);
     dl_tensor *turned[2] = {
         dl_sub(context, dl_mul(context, first, cosine), dl_mul(context, second, sine)),
         dl_add(context, dl_mul(context, second, cosine), dl_mul(context, first, sine))};
@@ -199,7 +200,7 @@ const dl_layer_def dl_layer_rotary_embedding = {
     .flags = DL_LAYER_KEEPS_MASK | DL_LAYER_STEPWISE};
 #undef TYPE
 
-/* ---- TokenAndPositionEmbedding ------------------------------------------------------------------------------------- */
+/* ---- TokenAndPositionEmbedding ----------------------------------------------------------------------------------- */
 
 static dl_status init_tokens(dl_layer *layer) {
     const dl_token_and_position_embedding_options *o = DL_OPTIONS(layer, dl_token_and_position_embedding_options);

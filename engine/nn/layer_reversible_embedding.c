@@ -92,7 +92,8 @@ const dl_layer_def dl_layer_reversible_embedding = {
                            "the ids by the same table.",
                    .formula = "y = embeddings[id]; in reverse y = x embeddings^T",
                    .source = "Press & Wolf 2017, Using the output embedding to improve language models",
-                   .shapes = "ids (N, ...) -> (N, ..., output_dim); in reverse (N, ..., output_dim) -> (N, ..., input_dim)",
+                   .shapes = "ids (N, ...) -> (N, ..., output_dim); in reverse (N, ..., output_dim) -> (N, ..., "
+                             "input_dim)",
                    .fields = fields, .options_size = sizeof(TYPE)},
     .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 1, .call_options = &call_definition,
     .build = build, .infer = infer, .call = call_embedding,

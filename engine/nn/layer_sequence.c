@@ -40,7 +40,8 @@ static dl_status token_build(dl_layer *layer, const dl_inputs *inputs) {
     const dl_spec *in = inputs->specs;
     const dl_class_token_options *options = DL_OPTIONS(layer, dl_class_token_options);
     if (in->shape[2] == DL_NONE)
-        return dl_fail(DL_SHAPE, "ClassToken needs to know the last size of its inputs, got %s", dl_spec_text_of(in).at);
+        return dl_fail(DL_SHAPE, "ClassToken needs to know the last size of its inputs, got %s",
+                       dl_spec_text_of(in).at);
     return dl_layer_add_weight(layer, "token", 3, (int64_t[]){1, 1, in->shape[2]}, options->initializer, NULL, true);
 }
 

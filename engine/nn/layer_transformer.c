@@ -41,7 +41,7 @@ static dl_layer *feedforward(const dl_layer *layer, int which) {
     return layer->children[layer->child_count - 3 + which];
 }
 
-/* ---- children ------------------------------------------------------------------------------------------------------ */
+/* ---- children ---------------------------------------------------------------------------------------------------- */
 
 static dl_status add_attention(dl_layer *layer, const char *name, int64_t features) {
     const dl_transformer_block_options *o = block_options(layer);
@@ -128,7 +128,7 @@ static dl_status build_block(dl_layer *layer, const dl_spec *in, const dl_spec *
     return build_feedforward(layer, in);
 }
 
-/* ---- parts of a call ----------------------------------------------------------------------------------------------- */
+/* ---- parts of a call --------------------------------------------------------------------------------------------- */
 
 static dl_tensor *drop(dl_layer *layer, dl_layer_call *call, dl_tensor *x) {
     double rate = call->training ? block_options(layer)->dropout : 0;
@@ -186,7 +186,7 @@ static dl_tensor *mask_of(const dl_layer *layer, const dl_layer_call *call, int 
     return given ? given : dl_call_mask(layer, call, role);
 }
 
-/* ---- shapes -------------------------------------------------------------------------------------------------------- */
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
 static const dl_spec *input_spec(const dl_layer *layer, const dl_inputs *inputs, int role) {
     int place = dl_find_input(layer, inputs->arguments, inputs->count, role, 0);
@@ -213,7 +213,7 @@ static dl_status infer_sequence(const dl_layer *layer, const dl_inputs *inputs, 
     return DL_OK;
 }
 
-/* ---- checkpointing ------------------------------------------------------------------------------------------------- */
+/* ---- checkpointing ----------------------------------------------------------------------------------------------- */
 
 typedef dl_status (*block_function)(dl_layer *layer, dl_layer_call *call);
 
@@ -287,7 +287,7 @@ static dl_status run_block(dl_layer *layer, dl_layer_call *call, block_function 
     return dl_checkpoint(call->context, run_block_call, block, free_block_call, in, count, call->out, &call->outputs);
 }
 
-/* ---- TransformerEncoder -------------------------------------------------------------------------------------------- */
+/* ---- TransformerEncoder ------------------------------------------------------------------------------------------ */
 
 static dl_status build_encoder(dl_layer *layer, const dl_inputs *inputs) {
     return build_block(layer, input_spec(layer, inputs, ENCODER_INPUTS), NULL, "self_attention_layer");
@@ -310,7 +310,7 @@ static dl_status call_encoder(dl_layer *layer, dl_layer_call *call) {
     return run_block(layer, call, encode, (const int[][2]){{ENCODER_PADDING_MASK, ENCODER_INPUTS}}, 1);
 }
 
-/* ---- TransformerDecoder -------------------------------------------------------------------------------------------- */
+/* ---- TransformerDecoder ------------------------------------------------------------------------------------------ */
 
 static dl_status build_decoder(dl_layer *layer, const dl_inputs *inputs) {
     return build_block(layer, input_spec(layer, inputs, DECODER_SEQUENCE), input_spec(layer, inputs, ENCODER_SEQUENCE),
@@ -343,7 +343,8 @@ static dl_status infer_decoder(const dl_layer *layer, const dl_inputs *inputs, d
         int count;
         DL_TRY(check_masks(layer, inputs, ENCODER_SEQUENCE_PADDING_MASK, ENCODER_SEQUENCE_ATTENTION_MASK, out, encoder,
                            encoder->dims > 1 ? encoder->shape[1] : DL_NONE));
-        DL_TRY(dl_layer_infer(layer->children[CROSS], &(dl_inputs){(dl_spec[]){*out, *encoder}, 2, NULL}, made, &count));
+        DL_TRY(dl_layer_infer(layer->children[CROSS], &(dl_inputs){(dl_spec[]){*out, *encoder}, 2, NULL}, made,
+                              &count));
     }
     if (self_cache) {
         dl_mha_call_options options = {.cache_update_index = DL_NONE};
@@ -403,7 +404,7 @@ static const dl_definition decoder_call = {.name = "TransformerDecoder call", .v
                                            .fields = decoder_call_fields,
                                            .options_size = sizeof(decoder_call_options)};
 
-/* ---- definitions --------------------------------------------------------------------------------------------------- */
+/* ---- definitions ------------------------------------------------------------------------------------------------- */
 
 #define TYPE dl_transformer_block_options
 static const dl_field fields[] = {
@@ -431,8 +432,8 @@ const dl_layer_def dl_layer_transformer_encoder = {
 
 const dl_layer_def dl_layer_transformer_decoder = {
     .definition = {.name = "TransformerDecoder", .version = 1,
-                   .help = "A block of a decoder: causal self-attention, attention over an encoder's sequence if there is "
-                           "one, then a feedforward network. With caches of keys and values it takes the steps of a "
+                   .help = "A block of a decoder: causal self-attention, attention over an encoder's sequence if there "
+                           "is one, then a feedforward network. With caches of keys and values it takes the steps of a "
                            "sequence one after the other, and gives the new caches too.",
                    .formula = "x = norm(x + attention(x)); x = norm(x + attention(x, encoder)); y = norm(x + w_2 "
                               "activation(w_1 x))",

@@ -67,8 +67,9 @@ dl_status dl_check_shares(dl_tensor *target) {
     DL_TRY(high ? dl_item(low, &lowest) : dl_last_status());
     DL_TRY(dl_item(high, &highest));
     if (lowest < 0 || highest > 1)
-        return dl_fail(DL_INVALID, "needs targets from 0 (no) to 1 (yes), got values from %g to %g; subtract 1 from labels "
-                       "1 and 2, and for more classes there is sparse_categorical_crossentropy", lowest, highest);
+        return dl_fail(DL_INVALID, "needs targets from 0 (no) to 1 (yes), got values from %g to %g; subtract 1 from "
+                       "labels 1 and 2, and for more classes there is sparse_categorical_crossentropy",
+                       lowest, highest);
     return DL_OK;
 }
 

@@ -1,8 +1,8 @@
 /* nn/metrics_counts.c: metrics that count right and wrong answers: Precision, Recall, AUC, F scores, ConfusionMatrix.
  *
  * Precision, Recall and AUC keep, for sorted thresholds t0 < t1 < ..., the weights of the yes and of the no targets
- * whose prediction is above k thresholds, k from 0: sums[k] of yes, sums[count + 1 + k] of no. What is above threshold i
- * is the sum of the places beyond i. */
+ * whose prediction is above k thresholds, k from 0: sums[k] of yes, sums[count + 1 + k] of no. What is above threshold
+ * i is the sum of the places beyond i. */
 #include <math.h>
 #include <string.h>
 

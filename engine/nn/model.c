@@ -146,8 +146,8 @@ static dl_status keep_rows(prediction *p, int64_t start, int64_t rows, dl_tensor
         if (!p->out[k])
             DL_TRY(make_output(p, k, batch[k]));
         if (batch[k]->shape[0] != rows)
-            return dl_fail(DL_SHAPE, "output %d has %" PRId64 " rows for a batch of %" PRId64 "; prediction needs one for "
-                           "each sample", k + 1, batch[k]->shape[0], rows);
+            return dl_fail(DL_SHAPE, "output %d has %" PRId64 " rows for a batch of %" PRId64 "; prediction needs one "
+                           "for each sample", k + 1, batch[k]->shape[0], rows);
         dl_tensor *place = dl_slice(batch[k]->context, p->out[k], 0, start, start + batch[k]->shape[0], 1);
         DL_TRY(place ? dl_tensor_copy(place, batch[k]) : dl_last_status());
     }

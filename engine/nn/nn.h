@@ -236,8 +236,8 @@ dl_status dl_graph_call(dl_graph *graph, dl_layer *layer, const int *in, int inp
                         int *first);
 /* Sets what the graph takes and gives, and plans the run. */
 dl_status dl_graph_finish(dl_graph *graph, const int *inputs, int input_count, const int *outputs, int output_count);
-/* Symbols for all values of a graph, [value_count], so that other graphs may begin or branch there: the same layers, with
- * inputs of the same names. New references; none after a failure. */
+/* Symbols for all values of a graph, [value_count], so that other graphs may begin or branch there: the same layers,
+ * with inputs of the same names. New references; none after a failure. */
 dl_status dl_graph_symbols(const dl_graph *graph, dl_symbol **out);
 /* infer, call and finalize of a layer whose state is its graph. */
 dl_status dl_graph_infer(const dl_layer *model, const dl_inputs *inputs, dl_spec *out, int *outputs);

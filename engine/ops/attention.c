@@ -1,11 +1,11 @@
-/* ops/attention.c: attention without stored scores. dot_product_attention has Keras's layout, {N, T, H, E}, which is how
- * projections make it; scaled_dot_product_attention is PyTorch's view of the same, {N, H, T, E}. */
+/* ops/attention.c: attention without stored scores. dot_product_attention has Keras's layout, {N, T, H, E}, which is
+ * how projections make it; scaled_dot_product_attention is PyTorch's view of the same, {N, H, T, E}. */
 #include <math.h>
 #include <string.h>
 
 #include "ops/ops.h"
 
-/* ---- what is checked ----------------------------------------------------------------------------------------------- */
+/* ---- what is checked --------------------------------------------------------------------------------------------- */
 
 static dl_status fail_shapes(const dl_op_call *call, const char *rule) {
     return dl_fail(DL_SHAPE, "query has shape %s, key %s and value %s; %s", dl_shape_text(call->in[0]).at,
@@ -46,7 +46,7 @@ static dl_status check_mask(const dl_op_call *call, const int64_t *scores) {
                    dl_sizes_text(4, scores).at);
 }
 
-/* ---- the kernel's view --------------------------------------------------------------------------------------------- */
+/* ---- the kernel's view ------------------------------------------------------------------------------------------- */
 
 /* The tensor itself if the elements of a head lie beside each other, else a copy. */
 static dl_tensor *heads_together(dl_tensor *x) {
@@ -79,7 +79,7 @@ static dl_attention_sizes sizes_of(dl_tensor *query, dl_tensor *key, dl_tensor *
     return s;
 }
 
-/* ---- dot_product_attention ----------------------------------------------------------------------------------------- */
+/* ---- dot_product_attention --------------------------------------------------------------------------------------- */
 
 static uint64_t blocks_of(const dl_attention_sizes *s) {
     return ((uint64_t)(s->N * s->H * s->T) * (uint64_t)s->S + DL_DROPOUT_PER_BLOCK - 1) / DL_DROPOUT_PER_BLOCK;
@@ -228,14 +228,15 @@ dl_tensor *dl_attention(dl_context *context, dl_tensor *query, dl_tensor *key, d
     return y;
 }
 
-/* ---- scaled_dot_product_attention ---------------------------------------------------------------------------------- */
+/* ---- scaled_dot_product_attention -------------------------------------------------------------------------------- */
 
 static dl_status check_heads(const dl_op_call *call, bool enable_gqa) {
     for (int i = 0; i < 3; i++)
         if (call->in[i]->dims != 4)
             return fail_shapes(call, "they must have four dimensions, {N, H, T, E}, {N, H, S, E} and {N, H, S, V}");
     if (!enable_gqa && call->in[0]->shape[1] != call->in[1]->shape[1])
-        return fail_shapes(call, "the numbers of heads differ; enable_gqa = true lets heads of queries share one of keys");
+        return fail_shapes(call,
+                           "the numbers of heads differ; enable_gqa = true lets heads of queries share one of keys");
     return DL_OK;
 }
 
@@ -266,8 +267,8 @@ static const dl_field scaled_fields[] = {
 const dl_op dl_op_scaled_dot_product_attention = {
     .definition = {.name = "scaled_dot_product_attention",
                    .version = 1,
-                   .help = "dot_product_attention with the heads before the steps. A bool attn_mask leaves out the keys "
-                           "where it is false, any other is added to the scores.",
+                   .help = "dot_product_attention with the heads before the steps. A bool attn_mask leaves out the "
+                           "keys where it is false, any other is added to the scores.",
                    .formula = "softmax(scale query key^T + attn_mask) value",
                    .source = "Vaswani et al. 2017; Dao et al. 2022",
                    .shapes = "query {N, H, T, E}, key {N, H, S, E}, value {N, H, S, V}, attn_mask broadcast to "

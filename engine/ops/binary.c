@@ -114,8 +114,8 @@ static dl_status check_whole_power(dl_context *context, dl_tensor *exponents) {
     DL_TRY(least ? dl_item(least, &lowest) : dl_last_status());
     if (lowest >= 0)
         return DL_OK;
-    return dl_fail(DL_INVALID, "integers to negative integer powers are not allowed (got the exponent %g); make the base "
-                               "real with :float()", lowest);
+    return dl_fail(DL_INVALID, "integers to negative integer powers are not allowed (got the exponent %g); make the "
+                               "base real with :float()", lowest);
 }
 
 /* ---- forward and backward -------------------------------------------------------------------------------------- */

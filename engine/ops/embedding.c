@@ -57,8 +57,8 @@ static const dl_field fields[] = {
 const dl_op dl_op_embedding = {
     .definition = {.name = "embedding",
                    .version = 1,
-                   .help = "Rows of a table by their ids, which count from 1. The gradient of a row is the sum over all "
-                           "places of its id, in their order.",
+                   .help = "Rows of a table by their ids, which count from 1. The gradient of a row is the sum over "
+                           "all places of its id, in their order.",
                    .formula = "out[i] = weight[input[i]]",
                    .shapes = "input {...}, weight {ids, D} -> {..., D}",
                    .fields = fields,

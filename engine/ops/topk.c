@@ -5,7 +5,7 @@
 
 #include "ops/ops.h"
 
-/* ---- topk ---------------------------------------------------------------------------------------------------------- */
+/* ---- topk -------------------------------------------------------------------------------------------------------- */
 
 /* x with dimension dim as the last, contiguous, of a dtype that the kernel compares. In the open scope; NULL
  * passes. */
@@ -55,8 +55,8 @@ static const dl_field topk_fields[] = {
 const dl_op dl_op_topk = {
     .definition = {.name = "topk",
                    .version = 1,
-                   .help = "The k largest elements along a dimension, best first, and their places, counted from 1; the "
-                           "first of equal ones comes first.",
+                   .help = "The k largest elements along a dimension, best first, and their places, counted from 1; "
+                           "the first of equal ones comes first.",
                    .shapes = "{a, n} -> {a, k} and {a, k} int64 for dim 2",
                    .fields = topk_fields,
                    .options_size = sizeof(dl_topk_options)},
@@ -66,7 +66,7 @@ const dl_op dl_op_topk = {
     .flags = DL_OP_METHOD,
 };
 
-/* ---- categorical_sample -------------------------------------------------------------------------------------------- */
+/* ---- categorical_sample ------------------------------------------------------------------------------------------ */
 
 /* The candidates of each row, best first: (rows, k) places. NULL where all may be drawn, in their own order. */
 static dl_status find_candidates(dl_context *context, dl_tensor *logits, int64_t k, dl_tensor **places) {
@@ -128,7 +128,8 @@ static const dl_field sample_fields[] = {
 const dl_op dl_op_categorical_sample = {
     .definition = {.name = "categorical_sample",
                    .version = 1,
-                   .help = "Draws one place a row, counted from 1, with the probabilities softmax(logits / temperature).",
+                   .help = "Draws one place a row, counted from 1, with the probabilities softmax(logits / "
+                           "temperature).",
                    .source = "top_p: Holtzman et al. 2020, The curious case of neural text degeneration",
                    .shapes = "logits {N, K} -> {N} int64",
                    .fields = sample_fields,

@@ -67,8 +67,8 @@ dl_status dl_dim_normalize(int64_t dim, int dims, int *out) {
         if (dims == 0)
             return dl_fail(DL_INVALID, "a tensor of no dimensions has no dimension to name");
         int64_t shown = dim >= 0 && dim < INT64_MAX ? dim + 1 : dim;
-        return dl_fail(DL_INVALID, "dimension %" PRId64 " does not exist: use 1 to %d, or -1 to -%d from the end", shown,
-                       dims, dims);
+        return dl_fail(DL_INVALID, "dimension %" PRId64 " does not exist: use 1 to %d, or -1 to -%d from the end",
+                       shown, dims, dims);
     }
     *out = (int)(dim < 0 ? dim + dims : dim);
     return DL_OK;

@@ -4,8 +4,8 @@
  *       |  offset, shape, strides: element (i, j) is at data[offset + i * strides[0] + j * strides[1]]
  *       +--node--> dl_node: the operation that made it, or the leaf's place in the graph; NULL outside the graph
  *
- * Always true: sizes are >= 0; every reachable element lies in the storage; reference counts are atomic (a loader thread
- * may hand tensors over), everything else belongs to the context's thread. */
+ * Always true: sizes are >= 0; every reachable element lies in the storage; reference counts are atomic (a loader
+ * thread may hand tensors over), everything else belongs to the context's thread. */
 #ifndef DL_TENSOR_TENSOR_H
 #define DL_TENSOR_TENSOR_H
 

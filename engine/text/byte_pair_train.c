@@ -5,9 +5,9 @@
  *      pairs     count over all words, and which words have it (or had it)
  *      heap      of (count, pair), the greatest first; an entry may have an older, higher count
  *
- * Always true: a pair's count only falls after the merge in which it came up, since new pairs have the new id in them; so
- * an entry of the heap is never too low. Of pairs with one count that with the lower ids is first, so the result does not
- * depend on the order of words or of the table. */
+ * Always true: a pair's count only falls after the merge in which it came up, since new pairs have the new id in them;
+ * so an entry of the heap is never too low. Of pairs with one count that with the lower ids is first, so the result
+ * does not depend on the order of words or of the table. */
 #include <string.h>
 
 #include "text/tokenizer.h"

@@ -56,8 +56,8 @@ static dl_status build(dl_tokenizer *tokenizer, dl_token_table *table) {
     int64_t size = table->size + (list->kind == DL_VALUE_LIST ? list->as.list.count : 0);
     if (options->vocabulary_size != DL_NONE && size > options->vocabulary_size)
         return dl_fail(DL_INVALID,
-                       "CharTokenizer: vocabulary_size must be at least %" PRId64 ", for the special tokens, the bytes and "
-                       "the characters (got %" PRId64 ")", size, options->vocabulary_size);
+                       "CharTokenizer: vocabulary_size must be at least %" PRId64 ", for the special tokens, the bytes "
+                       "and the characters (got %" PRId64 ")", size, options->vocabulary_size);
     return list->kind == DL_VALUE_LIST ? add_characters(tokenizer, table, list) : DL_OK;
 }
 

@@ -168,7 +168,8 @@ static const sample samples[] = {
 
     /* images */
     {"conv2d", NULL, {REAL(-1, 1, 2, 5, 6, 3), REAL(-1, 1, 3, 3, 3, 4), REAL(-1, 1, 4)}, SAMPLE_WINOGRAD},
-    {"conv2d", "{\"exact\": true, \"padding\": \"same\"}", {REAL(-1, 1, 1, 5, 7, 8), REAL(-1, 1, 3, 3, 8, 8), LEFT_OUT}, 0},
+    {"conv2d", "{\"exact\": true, \"padding\": \"same\"}",
+     {REAL(-1, 1, 1, 5, 7, 8), REAL(-1, 1, 3, 3, 8, 8), LEFT_OUT}, 0},
     {"conv2d", "{\"stride\": [2, 1], \"padding\": [1, 0], \"activation\": \"relu\"}",
      {REAL(-1, 1, 2, 5, 4, 2), REAL(-1, 1, 2, 3, 2, 3), REAL(-1, 1, 3)}, 0},
     {"conv2d", "{\"dilation\": [2, 2], \"groups\": 2}",
@@ -189,7 +190,8 @@ static const sample samples[] = {
     {"max_pool2d", "{\"kernel_size\": [2, 2]}", {DISTINCT(2, 5, 4, 3)}, 0},
     {"max_pool2d", "{\"kernel_size\": [3, 2], \"stride\": [1, 2], \"padding\": \"same\"}", {DISTINCT(1, 4, 5, 2)}, 0},
     {"avg_pool2d", "{\"kernel_size\": [2, 2]}", {REAL(-1, 1, 2, 5, 4, 3)}, 0},
-    {"avg_pool2d", "{\"kernel_size\": [3, 2], \"stride\": [1, 2], \"padding\": \"same\"}", {REAL(-1, 1, 1, 4, 5, 2)}, 0},
+    {"avg_pool2d", "{\"kernel_size\": [3, 2], \"stride\": [1, 2], \"padding\": \"same\"}",
+     {REAL(-1, 1, 1, 4, 5, 2)}, 0},
 
     /* normalization and noise */
     {"batch_norm", NULL,

@@ -245,5 +245,5 @@ static void test_cgroups(void) {
 }
 
 CHECK_MAIN(CHECK_TEST(test_status_names), CHECK_TEST(test_messages), CHECK_TEST(test_options),
-           CHECK_TEST(test_threads_setting), CHECK_TEST(test_isa_setting), CHECK_TEST(test_slots_and_count), CHECK_TEST(test_affinity),
-           CHECK_TEST(test_cgroups))
+           CHECK_TEST(test_threads_setting), CHECK_TEST(test_isa_setting), CHECK_TEST(test_slots_and_count),
+           CHECK_TEST(test_affinity), CHECK_TEST(test_cgroups))

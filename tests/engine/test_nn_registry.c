@@ -224,7 +224,8 @@ static void check_specs(dl_context *context, dl_layer *layer) {
     CHECK_EQ_INT(outputs, 1);
     CHECK(out[0].shape[0] == DL_NONE);
     for (int training = 0; training < 2; training++) {
-        if (!named(CHECK(dl_layer_apply(layer, &x, 1, &(dl_arguments){.training = training}, y, &outputs) == DL_OK), layer))
+        if (!named(CHECK(dl_layer_apply(layer, &x, 1, &(dl_arguments){.training = training}, y, &outputs) == DL_OK),
+                   layer))
             break;
         out[0].shape[0] = shape[0];
         dl_spec got = spec_of(y[0]);

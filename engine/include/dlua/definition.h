@@ -34,7 +34,8 @@ typedef enum dl_value_kind {
     DL_VALUE_OBJECT /* an instance of a definition */
 } dl_value_kind;
 
-/* A neutral tree between Lua tables, JSON and options structs. A value owns its strings, items and object references. */
+/* A neutral tree between Lua tables, JSON and options structs. A value owns its strings, items and object
+ * references. */
 typedef struct dl_value {
     dl_value_kind kind;
     union {
@@ -134,7 +135,7 @@ struct dl_field {
     size_t offset;
     int flags;
     double number;       /* default of INT, REAL, BOOL */
-    const char *text;    /* default of the other kinds, as JSON-like text: "same", "glorot_uniform", "1,1"; NULL: none */
+    const char *text;    /* default of the other kinds, as JSON-like text: "same", "relu", "1,1"; NULL: none */
     double minimum, maximum;
     const char *choices; /* ENUM: "valid|same" */
     const dl_family *family;
@@ -259,7 +260,8 @@ DL_API dl_status dl_add_definition(dl_context *context, const dl_family *family,
 /* options NULL: the defaults. The options are copied. The caller owns the reference. */
 DL_API dl_status dl_object_create(dl_context *context, const dl_family *family, const dl_definition *definition,
                                   const void *options, dl_object **out);
-/* From a name ("relu"), a map {class_name = ..., config = {...}}, or an object of the family (a new reference to it). */
+/* From a name ("relu"), a map {class_name = ..., config = {...}}, or an object of the family (a new reference to
+ * it). */
 DL_API dl_status dl_object_from_value(dl_context *context, const dl_family *family, const dl_value *value,
                                       dl_object **out);
 /* {class_name, version, config}. */

@@ -19,10 +19,10 @@ DL_API dl_tensor *dl_bundle_get(const dl_bundle *bundle, const char *name);     
 DL_API const char *dl_bundle_text(const dl_bundle *bundle, const char *key);            /* borrowed, NULL: none */
 DL_API int64_t dl_bundle_count(const dl_bundle *bundle);
 DL_API const char *dl_bundle_name(const dl_bundle *bundle, int64_t k, dl_tensor **tensor); /* borrowed */
-DL_API const char *dl_bundle_key(const dl_bundle *bundle, int64_t k);                   /* of the texts; NULL past the end */
+DL_API const char *dl_bundle_key(const dl_bundle *bundle, int64_t k); /* of the texts; NULL past the end */
 
-/* safetensors. Reading widens F16 and BF16 to float32; I8, I16, U16, U32 ... to the next wider dtype of ours or an error
- * that names the tensor. Writing goes to a file beside, which is synced and renamed. */
+/* safetensors. Reading widens F16 and BF16 to float32; I8, I16, U16, U32 ... to the next wider dtype of ours or an
+ * error that names the tensor. Writing goes to a file beside, which is synced and renamed. */
 DL_API dl_status dl_load_safetensors(dl_context *context, const char *path, dl_bundle **out);
 DL_API dl_status dl_save_safetensors(const dl_bundle *bundle, const char *path);
 
@@ -41,9 +41,9 @@ DL_API dl_status dl_file_md5(dl_context *context, const char *path, char hex[33]
 /* Told the bytes so far and in all (-1: not known) again and again; false cancels. */
 typedef bool (*dl_progress)(void *user, int64_t done, int64_t total);
 /* Fetches url (http or https) to path, whose folders are made. checksum: the hex SHA-256 or MD5 that it must have, or
- * NULL. What came of a broken download is kept in PATH.part and continued by the next call; path itself appears when all
- * is there and right. progress may be NULL. DL_IO without a connection, DL_FORMAT for a wrong checksum, DL_UNSUPPORTED
- * without libcurl: each message says what to do. */
+ * NULL. What came of a broken download is kept in PATH.part and continued by the next call; path itself appears when
+ * all is there and right. progress may be NULL. DL_IO without a connection, DL_FORMAT for a wrong checksum,
+ * DL_UNSUPPORTED without libcurl: each message says what to do. */
 DL_API dl_status dl_download(dl_context *context, const char *url, const char *path, const char *checksum,
                              dl_progress progress, void *user);
 

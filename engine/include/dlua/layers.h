@@ -560,7 +560,8 @@ typedef struct dl_sequential_options {
 } dl_sequential_options;
 
 /* A graph of layer calls. `nodes` is a list with one entry a call, in order of computation: {layer, {{node, output},
- * ...}, arguments} counted from 0, the arguments only where a call has some; `inputs` lists the nodes of the InputLayers in order, `outputs` pairs {node, output}. */
+ * ...}, arguments} counted from 0, the arguments only where a call has some; `inputs` lists the nodes of the
+ * InputLayers in order, `outputs` pairs {node, output}. */
 typedef struct dl_functional_options {
     dl_layer_options layer;
     dl_objects layers;

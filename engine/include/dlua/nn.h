@@ -103,7 +103,7 @@ typedef struct dl_cell_states {
 typedef struct dl_layer_def {
     dl_definition definition;
     int minimum_inputs, maximum_inputs; /* maximum 0: any number */
-    int minimum_dims, maximum_dims;     /* of each input (of the first role, if they have names), batch counted; 0: any */
+    int minimum_dims, maximum_dims;     /* of each input (of the first role, if named), batch counted; 0: any */
     /* Names of the inputs, NULL-terminated; NULL: they have none. Inputs without a name get the names in this order up
      * to the one that ends in "...", which takes any number ("initial_state..."); what comes after it is given by name
      * alone. A name that ends in "mask" is that of a bool tensor. */
@@ -119,8 +119,8 @@ typedef struct dl_layer_def {
     /* Computes call->out[] from call->in[] by operations; runs inside a scope. Sets call->outputs. */
     dl_status (*call)(dl_layer *layer, dl_layer_call *call);
     void (*finalize)(dl_layer *layer); /* frees layer->state; may be NULL */
-    /* Learns what the layer keeps beside weights (a vocabulary) from data like its inputs; NULL: nothing. On failure the
-     * layer is as it was. */
+    /* Learns what the layer keeps beside weights (a vocabulary) from data like its inputs; NULL: nothing. On failure
+     * the layer is as it was. */
     dl_status (*adapt)(dl_layer *layer, dl_tensor *data);
     int flags;
     /* For cells, which RNN runs over a sequence: their inputs are the input of a step and the states, their outputs the
@@ -205,8 +205,8 @@ DL_API dl_tensor *dl_layer_value(const dl_layer_call *call, const dl_layer *laye
 DL_API dl_status dl_layer_add_loss(dl_layer_call *call, dl_tensor *penalty);
 /* Whether input k (from 0) of the layer, or of the model that begins with it, is meant for texts: uint8 (N, L). */
 DL_API bool dl_layer_takes_text(const dl_layer *layer, int k);
-/* Learns the vocabulary of a TextVectorization, StringLookup or IntegerLookup from data like its inputs, in place of the
- * one it had. DL_INVALID for other layers. */
+/* Learns the vocabulary of a TextVectorization, StringLookup or IntegerLookup from data like its inputs, in place of
+ * the one it had. DL_INVALID for other layers. */
 DL_API dl_status dl_layer_adapt(dl_layer *layer, dl_tensor *data);
 /* The vocabulary of such a layer: a list of the tokens by their ids from 1 on, the tokens for unknown ones first (left
  * out without special_tokens). */
@@ -232,8 +232,9 @@ typedef dl_status (*dl_checkpoint_function)(void *user, dl_tensor *const *in, in
                                             int *outputs);
 /* function's results without what its backward needs: the graph keeps the inputs alone, and the backward calls function
  * again, with the same random numbers, for bitwise the same gradients of all weights that function uses and of the
- * inputs (but for the order of the sum of an input that is used outside too) (Chen et al. 2016). user belongs to the checkpoint, which calls free_user (may be NULL) at its end, also after a
- * failure. Ownership of out[] is that of dlua/tensor.h. */
+ * inputs (but for the order of the sum of an input that is used outside too) (Chen et al. 2016). user belongs to the
+ * checkpoint, which calls free_user (may be NULL) at its end, also after a failure. Ownership of out[] is that of
+ * dlua/tensor.h. */
 DL_API dl_status dl_checkpoint(dl_context *context, dl_checkpoint_function function, void *user,
                                void (*free_user)(void *user), dl_tensor *const *in, int inputs, dl_tensor **out,
                                int *outputs);
@@ -279,8 +280,8 @@ typedef struct dl_loss_def {
     dl_tensor *(*call)(const dl_object *loss, dl_tensor *target, dl_tensor *prediction, dl_tensor **mask);
 } dl_loss_def;
 
-/* The reduced loss (0 dimensions, or the samples' losses with reduction none). mask (may be NULL): of the prediction, as
- * a layer gave it; false does not count. sample_weight NULL or broadcastable to the losses of the samples. */
+/* The reduced loss (0 dimensions, or the samples' losses with reduction none). mask (may be NULL): of the prediction,
+ * as a layer gave it; false does not count. sample_weight NULL or broadcastable to the losses of the samples. */
 DL_API dl_tensor *dl_loss(dl_object *loss, dl_tensor *target, dl_tensor *prediction, dl_tensor *mask,
                           dl_tensor *sample_weight);
 

@@ -367,7 +367,7 @@ DL_API dl_status dl_normal_(dl_tensor *x, dl_stream *stream, double mean, double
 DL_API dl_status dl_truncated_normal_(dl_tensor *x, dl_stream *stream, double mean, double std);
 DL_API dl_status dl_bernoulli_(dl_tensor *x, dl_stream *stream, double p);
 
-/* ---- recurrent networks: layouts and order of the gates are Keras's: lstm i, f, c, o; gru z, r, h -------------------- */
+/* ---- recurrent networks: layouts and order of the gates are Keras's: lstm i, f, c, o; gru z, r, h ---------------- */
 
 typedef struct dl_recurrent_op_options {
     bool return_sequences, go_backwards, zero_output_for_mask;

@@ -55,10 +55,12 @@ DL_API dl_tensor *dl_from_data(dl_context *context, dl_dtype dtype, int dims, co
 DL_API dl_tensor *dl_from_host(dl_context *context, dl_dtype dtype, int dims, const int64_t *shape, void *data,
                                void (*release)(void *user), void *user);
 DL_API dl_tensor *dl_scalar(dl_context *context, dl_dtype dtype, double value); /* 0 dimensions */
-DL_API dl_tensor *dl_arange(dl_context *context, dl_dtype dtype, double start, double end, double step); /* end not in */
+/* From start on, without the end. */
+DL_API dl_tensor *dl_arange(dl_context *context, dl_dtype dtype, double start, double end, double step);
 DL_API dl_tensor *dl_linspace(dl_context *context, dl_dtype dtype, double start, double end, int64_t steps);
 DL_API dl_tensor *dl_eye(dl_context *context, dl_dtype dtype, int64_t rows, int64_t columns);
-/* From the context's stream: uniform in [0, 1), standard normal, whole numbers in [low, high], a permutation of 1..n. */
+/* From the context's stream: uniform in [0, 1), standard normal, whole numbers in [low, high], a permutation of
+ * 1..n. */
 DL_API dl_tensor *dl_rand(dl_context *context, dl_dtype dtype, int dims, const int64_t *shape);
 DL_API dl_tensor *dl_randn(dl_context *context, dl_dtype dtype, int dims, const int64_t *shape);
 DL_API dl_tensor *dl_randint(dl_context *context, dl_dtype dtype, int64_t low, int64_t high, int dims,

@@ -2,12 +2,12 @@
  * "FlashAttention"; Dao 2023 for the order of the backward).
  *
  *                 64 keys
- *               +---------+---------+--        forward: a block of queries is a unit of work. It goes over the blocks of
- *   64 queries  |  S = QK |         |          keys in order and keeps, for each query, the largest score so far, the
- *               +---------+---------+--        sum of exponentials and the weighted sum of values.
+ *               +---------+---------+--      forward: a block of queries is a unit of work. It goes over the blocks of
+ *   64 queries  |  S = QK |         |        keys in order and keeps, for each query, the largest score so far, the
+ *               +---------+---------+--      sum of exponentials and the weighted sum of values.
  *               |         |  above the
- *               +---------+  diagonal:         backward: a head of keys is a unit of work. Blocks of keys outside, blocks
- *               |         |  skipped           of queries inside; scores come anew from the saved log-sum-exp.
+ *               +---------+  diagonal:       backward: a head of keys is a unit of work. Blocks of keys outside, blocks
+ *               |         |  skipped         of queries inside; scores come anew from the saved log-sum-exp.
  *
  * What is always true: blocks of keys begin at multiples of 64 and are taken in order, so what a query gets does not
  * depend on the block of queries it is in; sums over queries (gradients of keys and values) run in their order. */
@@ -102,7 +102,7 @@ static void draw_row(const attention_call *call, int64_t n, int64_t h, int64_t t
     memcpy(factors, drawn + element % 4, BLOCK * sizeof(real));
 }
 
-/* ---- forward ------------------------------------------------------------------------------------------------------ */
+/* ---- forward ----------------------------------------------------------------------------------------------------- */
 
 /* A block of queries under way. */
 typedef struct forward_block {
@@ -235,7 +235,7 @@ dl_status KERNEL(attention)(dl_context *context, real *y, real *normalizer, cons
     return status;
 }
 
-/* ---- backward ----------------------------------------------------------------------------------------------------- */
+/* ---- backward ---------------------------------------------------------------------------------------------------- */
 
 /* A head of keys under way, with the heads of queries that share it one after the other (`group` of them). */
 typedef struct backward_head {

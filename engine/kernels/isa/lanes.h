@@ -86,7 +86,7 @@ DL_SHUFFLES_(DL_ROW_FOLD_)
             DL_EACH_PART(s) {                                                                                          \
                 dl_v_##s v = dl_load_##s(from + p * L);                                                                \
                 best[p] = better(best[p], v);                                                                          \
-                below[p] |= DL_INFINITY_BITS_##s - ((dl_bits_v_##s)v & DL_SIGN_OFF_##s);                                    \
+                below[p] |= DL_INFINITY_BITS_##s - ((dl_bits_v_##s)v & DL_SIGN_OFF_##s);                               \
             }                                                                                                          \
         }                                                                                                              \
         return dl_lanes_any_below_zero_##s(below) ? (real)NAN : dl_lanes_##name##_##s(best);                           \

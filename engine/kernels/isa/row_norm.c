@@ -1,8 +1,8 @@
 /* kernels/isa/row_norm.c: normalization of each row by its own statistics: layer normalization (Ba, Kiros and Hinton
  * 2016) and root-mean-square normalization (Zhang and Sennrich 2019).
  *
- * A row is passed over several times while it lies in the first-level cache. Sums over the rows (gradients of weight and
- * bias) run within CHUNKS chunks of rows and then over the chunks in order, so nothing depends on the number of
+ * A row is passed over several times while it lies in the first-level cache. Sums over the rows (gradients of weight
+ * and bias) run within CHUNKS chunks of rows and then over the chunks in order, so nothing depends on the number of
  * threads, and a row's results on that row alone. */
 #include "kernels/elementwise.h"
 #include "kernels/isa/lanes.h"
