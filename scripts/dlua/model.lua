@@ -169,7 +169,8 @@ dlua.set_help(Model.generate, generate.check)
 --- Prints a table of the layers. `print_fn` receives the text instead.
 function Model:summary(print_fn)
   training_data.check_self(self, "summary")
-  (print_fn or print)(summary_text(self))
+  local show = print_fn or print
+  show(summary_text(self))
 end
 dlua.set_help(Model.summary, {
   of = "model:", name = "summary", arguments = "print_fn = print: is called with the text",
