@@ -34,13 +34,17 @@ static const char *string_entry(lua_State *L, const char *name, bool required) {
 /* download { url =, path =, checksum =, progress = }: fetches a file; checksum is its SHA-256 or MD5 in hexadecimal,
  * progress a function(done, total) that is told the bytes so far and in all (-1: not known); false from it cancels. */
 int dlua_download(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TTABLE);
+    char text[160];
+    if (lua_type(L, 1) != LUA_TTABLE)
+        dlua_raise(L, "download: takes one table, download { url = ..., path = ... }, got %s",
+                   dlua_describe(L, 1, text, sizeof text));
     lua_settop(L, 1);
     const char *url = string_entry(L, "url", true);
     const char *path = string_entry(L, "path", true);
     const char *checksum = string_entry(L, "checksum", false);
-    if (lua_getfield(L, 1, "progress") != LUA_TNIL)
-        luaL_checktype(L, -1, LUA_TFUNCTION);
+    if (lua_getfield(L, 1, "progress") != LUA_TNIL && lua_type(L, -1) != LUA_TFUNCTION)
+        dlua_raise(L, "download: argument 'progress' must be a function(done, total), got %s",
+                   dlua_describe(L, -1, text, sizeof text));
     luaL_checkstack(L, LUA_MINSTACK, "download");
     download d = {.L = L};
     dl_status status = dl_download(dlua_context(L), url, path, checksum, tell_progress, &d);

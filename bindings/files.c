@@ -83,11 +83,18 @@ static int push_sorted_names(lua_State *L, int table, const char *function) {
     return count;
 }
 
+static void check_table(lua_State *L, int index, const char *argument, const char *what) {
+    char text[160];
+    if (lua_type(L, index) != LUA_TTABLE)
+        dlua_raise(L, "save_safetensors: %s must be a table of %s by name, { name = ... }, got %s", argument, what,
+                   dlua_describe(L, index, text, sizeof text));
+}
+
 /* save_safetensors(path, tensors, metadata) */
 static int save_safetensors(lua_State *L) {
     char text[160];
     const char *path = check_path(L, 1, "save_safetensors");
-    luaL_checktype(L, 2, LUA_TTABLE);
+    check_table(L, 2, "tensors", "tensors");
     lua_settop(L, 3);
     dl_bundle **bundle = new_bundle_box(L);
     dlua_check(L, dl_bundle_create(dlua_context(L), bundle));
@@ -100,7 +107,7 @@ static int save_safetensors(lua_State *L) {
         lua_pop(L, 2);
     }
     if (!lua_isnil(L, 3)) {
-        luaL_checktype(L, 3, LUA_TTABLE);
+        check_table(L, 3, "metadata", "strings");
         count = push_sorted_names(L, 3, "save_safetensors");
         for (int k = 1; k <= count; k++) {
             lua_rawgeti(L, -1, k);

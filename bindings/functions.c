@@ -205,6 +205,8 @@ void dlua_wrap_function(lua_State *L, const dl_family *family) {
         lua_setfield(L, -2, "name");
     }
     lua_call(L, 1, 1);
+    if (family == &dl_metric_family) /* a variable's name is no choice of a name for the logs */
+        ((dl_metric *)dlua_test_object(L, -1))->numbered = true;
     lua_replace(L, -2);
 }
 

@@ -225,9 +225,10 @@ static void read_call(lua_State *L, layer_call *call) {
         int index = call->first + k;
         bool fits = call->symbolic ? dlua_test_symbol(L, index) != NULL : dlua_test_tensor(L, index) != NULL;
         if (!fits)
-            dlua_raise(L, "%s: input %d must be a %s, got %s", call->layer->name, k + 1,
+            dlua_raise(L, "%s: input %d must be a %s, got %s%s", call->layer->name, k + 1,
                        call->symbolic ? "symbolic input as the first is" : "tensor or a symbolic input",
-                       dlua_describe(L, index, text, sizeof text));
+                       dlua_describe(L, index, text, sizeof text),
+                       k > 0 && lua_isboolean(L, index) ? "; options go by name, layer(x, { training = true })" : "");
     }
 }
 
@@ -505,7 +506,9 @@ static dl_tensor *check_weight_value(lua_State *L, int64_t k, const dl_weight *w
 static int layer_set_weights(lua_State *L) {
     char path[512];
     dl_layer *layer = check_layer(L, "set_weights");
-    luaL_checktype(L, 2, LUA_TTABLE);
+    if (lua_type(L, 2) != LUA_TTABLE)
+        dlua_raise(L, "set_weights: values must be a list of tensors, as get_weights gives it, got %s",
+                   dlua_describe(L, 2, path, sizeof path));
     int64_t count = 0, given = (int64_t)lua_rawlen(L, 2);
     while (dl_layer_weight(layer, count, path, sizeof path) != NULL)
         count++;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "arguments.h"
+#include "base/text.h"
 #include "dlua/layers.h"
 #include "help.h"
 #include "tensors.h"
@@ -281,6 +282,15 @@ static void check_output_count(lua_State *L, const compiling *c, const char *nam
                    last == 1 ? "" : "s", c->outputs, name, dl_model_output_name(c->model, 0));
 }
 
+/* The value under the name lies in the table below the name, which is at the top. */
+static void refuse_output_name(lua_State *L, const char *argument, const char *name) {
+    bool is_metric = strcmp(argument, "metrics") == 0 && lua_getfield(L, -2, name) == LUA_TFUNCTION;
+    if (is_metric)
+        dlua_raise(L, "compile: metrics names the output '%s', which the model has not; to name a metric write "
+                   "metrics = { dlua.metrics.MeanMetricWrapper { f, name = '%s' } }", name, name);
+    dlua_raise(L, "compile: %s names the output '%s', which the model has not", argument, name);
+}
+
 /* Refuses a table by outputs that names what is no output, or has another number of entries. */
 static void check_by_output(lua_State *L, const compiling *c, const char *argument) {
     bool is_table = lua_getfield(L, 2, argument) == LUA_TTABLE;
@@ -297,8 +307,7 @@ static void check_by_output(lua_State *L, const compiling *c, const char *argume
                 known = output != NULL && strcmp(output, lua_tostring(L, -1)) == 0;
             }
             if (!known)
-                dlua_raise(L, "compile: %s names the output '%s', which the model has not", argument,
-                           lua_tostring(L, -1));
+                refuse_output_name(L, argument, lua_tostring(L, -1));
         }
     }
     lua_pop(L, 1);
@@ -715,10 +724,29 @@ static int index_model(lua_State *L) {
     return 1;
 }
 
+/* Refuses to set what a model tells of itself, which would stay as it is, and a misspelt name of what can be set. */
+static void check_settable(lua_State *L, dl_model *model, const char *name) {
+    static const char *const settable[] = {"trainable", "stop_training", DLUA_TRAINING_STATE};
+    dl_nearest nearest = dl_nearest_begin(name);
+    for (size_t k = 0; k < sizeof settable / sizeof settable[0]; k++) {
+        if (strcmp(name, settable[k]) == 0)
+            return;
+        dl_nearest_offer(&nearest, settable[k]);
+    }
+    int top = lua_gettop(L);
+    if (push_property(L, model, name) || dlua_find_in_layer(L, model, name))
+        dlua_raise(L, "%s: '%s' cannot be set", model->name, name);
+    lua_settop(L, top);
+    /* The beginning of a name, such as `train`, may be meant as it stands. */
+    if (nearest.best != NULL && strncmp(nearest.best, name, strlen(name)) != 0)
+        dlua_raise(L, "%s: '%s' cannot be set; did you mean '%s'?", model->name, name, nearest.best);
+}
+
 /* model.NAME = value: trainable, or a value that Lua code keeps on the model. */
 static int set_model(lua_State *L) {
     dl_model *model = dlua_check_model(L, "assign");
     const char *name = luaL_checkstring(L, 2);
+    check_settable(L, model, name);
     if (strcmp(name, "trainable") == 0) {
         dlua_set_trainable(L, model);
         return 0;

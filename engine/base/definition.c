@@ -59,13 +59,27 @@ const dl_definition *dl_find_definition(dl_context *context, const dl_family *fa
     return NULL;
 }
 
+/* Offers the definition's names, the short ones too: near "mse" stands MeanSquaredError. */
+static void offer_names(dl_nearest *nearest, const dl_definition *definition) {
+    dl_nearest_offer(nearest, definition->name);
+    for (const char *at = definition->aliases; at && *at;) {
+        char alias[DL_HINT_SIZE];
+        size_t length = strcspn(at, "|");
+        snprintf(alias, sizeof alias, "%.*s", (int)length, at);
+        dl_nearest_offer(nearest, alias);
+        if (nearest->best == alias)
+            nearest->best = definition->name;
+        at += length + (at[length] == '|');
+    }
+}
+
 const char *dl_nearest_definition(dl_context *context, const dl_family *family, const char *name) {
     dl_nearest nearest = dl_nearest_begin(name);
     for (custom *entry = context ? *customs(context) : NULL; entry; entry = entry->next)
         if (entry->family == family)
-            dl_nearest_offer(&nearest, entry->definition->name);
+            offer_names(&nearest, entry->definition);
     for (const dl_definition *const *at = family->definitions; *at; at++)
-        dl_nearest_offer(&nearest, (*at)->name);
+        offer_names(&nearest, *at);
     return nearest.best;
 }
 

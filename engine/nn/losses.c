@@ -95,6 +95,17 @@ static dl_tensor *classes_last(dl_tensor *x, int64_t axis) {
     return axis == -1 || axis == x->dims - 1 ? x : dl_transpose(x->context, x, axis, -1);
 }
 
+/* Targets of one number a sample are labels, most likely. */
+static dl_status check_distributions(const dl_tensor *target, const dl_tensor *scores) {
+    bool few = target->dims < scores->dims ||
+               (target->dims == scores->dims && target->dims > 0 && target->shape[target->dims - 1] == 1);
+    if (!few || dl_tensor_same_shape(target, scores))
+        return dl_check_same_shape(target, scores);
+    return dl_fail(DL_SHAPE, "needs targets of the predictions' shape %s, got %s; for labels there is "
+                   "sparse_categorical_crossentropy, and one_hot makes distributions of them",
+                   dl_tensor_text(scores).at, dl_tensor_text(target).at);
+}
+
 static dl_tensor *call_categorical_crossentropy(const dl_object *loss, dl_tensor *target, dl_tensor *prediction,
                                                 dl_tensor **mask) {
     (void)mask;
@@ -102,8 +113,10 @@ static dl_tensor *call_categorical_crossentropy(const dl_object *loss, dl_tensor
     dl_context *context = prediction->context;
     bool from_logits = options->from_logits;
     dl_tensor *scores = dl_scores_of(prediction, &dl_activation_softmax, &from_logits);
+    if (check_distributions(target, scores) != DL_OK)
+        return NULL;
     target = dl_to(context, target, scores->dtype);
-    if (!target || dl_check_same_shape(target, scores) != DL_OK)
+    if (!target)
         return NULL;
     target = classes_last(target, options->axis);
     scores = classes_last(scores, options->axis);
@@ -111,11 +124,29 @@ static dl_tensor *call_categorical_crossentropy(const dl_object *loss, dl_tensor
                        : dl_categorical_cross_entropy(context, scores, target, options->label_smoothing);
 }
 
+/* Labels as int64; float numbers must be whole. NULL after a failure. */
+static dl_tensor *whole_labels(dl_tensor *target) {
+    double any = 0;
+    dl_context *context = target->context;
+    dl_tensor *labels = dl_to(context, target, DL_INT64);
+    if (!labels || !dl_dtype_is_float(target->dtype))
+        return labels;
+    dl_tensor *same = dl_to(context, labels, target->dtype);
+    dl_tensor *broken = same ? dl_any(context, dl_ne(context, same, target), 0, NULL, false) : NULL;
+    if (!broken || dl_item(broken, &any) != DL_OK)
+        return NULL;
+    if (any != 0) {
+        dl_fail(DL_INVALID, "needs whole numbers as labels, from 1 to the number of classes, got targets with others");
+        return NULL;
+    }
+    return labels;
+}
+
 /* Labels in the shape of the samples: without a dimension of 1 where the scores have the classes; whole numbers. */
 static dl_tensor *labels_of(dl_tensor *target, const dl_tensor *scores, int64_t axis) {
     dl_context *context = scores->context;
     if (dl_dtype_is_float(target->dtype) || target->dtype == DL_BOOLEAN)
-        target = dl_to(context, target, DL_INT64);
+        target = whole_labels(target);
     if (target && target->dims == scores->dims) {
         int place = (int)(axis < 0 ? axis + target->dims : axis);
         if (place >= 0 && place < target->dims && target->shape[place] == 1)

@@ -42,7 +42,9 @@ dl_status dl_metric_init(dl_object *object) {
         if (!options->name)
             return dl_last_status();
     }
+    const dl_field *field = dl_find_field(object->definition->fields, "name");
     metric->name = options->name;
+    metric->numbered = field && field->text && strcmp(field->text, metric->name) == 0;
     if (definition->init)
         DL_TRY(definition->init(object));
     return make_sums(metric, definition->size(object));

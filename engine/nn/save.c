@@ -440,7 +440,8 @@ static dl_status check_format(const reader *r) {
 
 static dl_status fail_architecture(const reader *r, dl_status status) {
     const char *version = dl_bundle_text(r->bundle, "dlua_version");
-    const char *hint = status == DL_NOT_FOUND ? "; give classes of your own as custom_objects" : "";
+    const char *hint =
+        status == DL_NOT_FOUND ? "; define classes of your own first: run the file with their layers.define" : "";
     char message[1024];
     snprintf(message, sizeof message, "%s", dl_last_error());
     return dl_fail(status, "written by dlua %s: %s%s", version ? version : "?", message, hint);

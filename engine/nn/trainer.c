@@ -109,11 +109,9 @@ static dl_status name_loss(dl_trainer *trainer, const dl_model *model, int place
 static dl_status name_metric(dl_trainer *trainer, const dl_model *model, int place, int output,
                              const dl_metric *metric) {
     char text[LOG_NAME_ROOM], numbered[LOG_NAME_ROOM + 16];
-    const dl_field *field = dl_find_field(metric->object.definition->fields, "name");
-    bool is_default = field && field->text && strcmp(field->text, metric->name) == 0;
     write_log_name(trainer, model, output, metric->name, text, sizeof text);
     snprintf(numbered, sizeof numbered, "%s", text);
-    for (int number = 1; is_default && is_logged(trainer, place, numbered); number++)
+    for (int number = 1; metric->numbered && is_logged(trainer, place, numbered); number++)
         snprintf(numbered, sizeof numbered, "%s_%d", text, number);
     if (is_logged(trainer, place, numbered))
         return dl_fail(DL_INVALID, "compile: the metric %s is named '%s', and so is another value of the logs; give it "

@@ -30,8 +30,9 @@ static dl_status forward(dl_op_call *call) {
                                                  options->padding_idx != DL_NONE, 1, weight->shape[0],
                                                  weight->shape[1], dl_tensor_numel(ids));
     if (status == DL_INVALID)
-        return dl_fail_prefix("ids count from 1, and 0 is padding (only with padding_idx = 0, or mask_zero = true of "
-                              "the layer); files that count from 0 need + 1");
+        return dl_fail_prefix("ids count from 1 to the rows of the table (input_dim of the layer; make it larger for "
+                              "more ids), and 0 is padding (only with padding_idx = 0, or mask_zero = true of the "
+                              "layer); files that count from 0 need + 1");
     DL_TRY(status);
     return dl_call_save(call, 0, ids);
 }

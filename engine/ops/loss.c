@@ -226,12 +226,34 @@ static dl_tensor *reduced(dl_context *context, dl_tensor *losses, int reduction)
     return reduction == DL_REDUCTION_SUM ? dl_sum_all(context, losses) : losses;
 }
 
+/* Refuses what is no probability by more than rounding makes it. */
+static dl_status check_probabilities(dl_tensor *prediction) {
+    double lowest = 0, highest = 0;
+    if (dl_tensor_numel(prediction) == 0)
+        return DL_OK;
+    dl_context *context = prediction->context;
+    bool recording = dl_set_grad_enabled(context, false);
+    dl_tensor *low = dl_min(context, prediction, 0, NULL, false);
+    dl_tensor *high = low ? dl_max(context, prediction, 0, NULL, false) : NULL;
+    dl_status status = high ? dl_item(low, &lowest) : dl_last_status();
+    if (status == DL_OK)
+        status = dl_item(high, &highest);
+    dl_set_grad_enabled(context, recording);
+    if (status == DL_OK && (lowest < -1e-4 || highest > 1 + 1e-4))
+        return dl_fail(DL_INVALID, "predictions must be probabilities from 0 to 1, got values from %g to %g; end the "
+                       "model with the activation sigmoid, or take the loss from logits (from_logits = true, or "
+                       "binary_cross_entropy_with_logits)", lowest, highest);
+    return status;
+}
+
 static dl_status elementwise_loss(dl_op_call *call, const dl_op *function, const void *options, int reduction) {
     const dl_tensor *prediction = call->in[0];
     DL_TRY(dl_need_float(prediction, "prediction"));
     if (!dl_tensor_same_shape(prediction, call->in[1]))
         return dl_fail(DL_SHAPE, "prediction has shape %s and target %s; both must have the same",
                        dl_shape_text(prediction).at, dl_shape_text(call->in[1]).at);
+    if (function == &dl_op_binary_cross_entropy_error)
+        DL_TRY(check_probabilities(call->in[0]));
     dl_tensor *target = dl_to(call->context, call->in[1], prediction->dtype);
     dl_tensor *in[] = {call->in[0], target};
     dl_tensor *losses = target ? dl_apply1(call->context, function, in, 2, options) : NULL;

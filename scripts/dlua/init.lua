@@ -24,8 +24,8 @@ local function refuse(what, name, names)
 end
 
 --- A table for named things whose missing names are errors that name the nearest.
-function dlua.strict_table(what)
-  local names = {}
+function dlua.strict_table(what, names)
+  names = names or {}
   return setmetatable(names, {
     __index = function(_, name)
       refuse(what, name, names)
@@ -33,9 +33,14 @@ function dlua.strict_table(what)
   })
 end
 dlua.set_help(dlua.strict_table, {
-  of = "dlua.", name = "strict_table", arguments = "what: the table's name, for messages",
-  help = "A new table; reading a name that it does not have is an error with the nearest one.",
+  of = "dlua.", name = "strict_table",
+  arguments = "what: the table's name, for messages\nnames = none: the table; a new one if none",
+  help = "A table of which reading a name that it does not have is an error with the nearest one.",
 })
+
+for _, name in ipairs { "data", "io", "json" } do
+  dlua.strict_table("dlua." .. name, dlua[name])
+end
 
 setmetatable(dlua, {
   __index = function(_, name)

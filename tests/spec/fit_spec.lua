@@ -69,6 +69,9 @@ describe("fit", function()
           metrics.MeanAbsoluteError { name = "own" }, metrics.MeanSquaredError { name = "own" },
         } }
       end), 1, true)
+    local function loss(y_true, y_pred) return (y_true - y_pred):square() end
+    model:compile { loss = loss, metrics = { loss } }
+    assert.are.same({ "loss", "loss_1" }, { table.unpack(model:logs()) })
     assert.matches("is named 'loss'", support.message_here(function()
       model:compile { loss = "mse", metrics = { metrics.MeanSquaredError { name = "loss" } } }
     end), 1, true)

@@ -73,6 +73,63 @@ describe("a message says what to do for", function()
     check("Model: 'inputs' is given twice", function() return dlua.Model { input, input, inputs = input } end)
   end)
 
+  it("names that are nearly right", function()
+    check("unknown loss 'msee'; did you mean 'MeanSquaredError'?", function() model:compile { loss = "msee" } end)
+    check("to name a metric write metrics = { dlua.metrics.MeanMetricWrapper { f, name = 'own' } }", function()
+      model:compile { loss = "mse", metrics = { own = function() end } }
+    end)
+    check("'trainble' cannot be set; did you mean 'trainable'?", function() model.trainble = false end)
+    check("'optimizer' cannot be set", function() model.optimizer = "sgd" end)
+    check("'name' cannot be set", function() model.name = "own" end)
+    model.own, model.train = 1, 2
+    assert.are.same({ 1, 2 }, { model.own, model.train })
+    check("dlua.io has no 'load_safetensor'; did you mean 'load_safetensors'?", function()
+      return dlua.io.load_safetensor
+    end)
+    check("dlua.data has no 'batch'", function() return dlua.data.batch end)
+    check("dlua.json has no 'dump'", function() return dlua.json.dump end)
+  end)
+
+  it("targets that do not fit the loss", function()
+    local losses = dlua.losses
+    local scores = dlua.tensor { { 0.5, 0.5 }, { 0.5, 0.5 } }
+    check("needs targets of the predictions' shape {2, 2}, got {2}; for labels there is "
+      .. "sparse_categorical_crossentropy, and one_hot", function()
+        losses.CategoricalCrossentropy {} (dlua.tensor { 1, 2 }, scores)
+      end)
+    check("needs whole numbers as labels, from 1 to the number of classes, got targets with others", function()
+      losses.SparseCategoricalCrossentropy {} (dlua.tensor { 1.5, 1 }, scores)
+    end)
+    local whole = losses.SparseCategoricalCrossentropy {} (dlua.tensor { 1.0, 2.0 }, scores)
+    assert.near(math.log(2), whole:item(), 1e-6)
+    local wrong = dlua.tensor { { 1.5, -0.5 } }
+    for _, f in ipairs {
+      function() losses.BinaryCrossentropy {} (dlua.ones(1, 2), wrong) end,
+      function() dlua.binary_cross_entropy(wrong, dlua.ones(1, 2)) end,
+    } do
+      check("predictions must be probabilities from 0 to 1, got values from -0.5 to 1.5; end the model with the "
+        .. "activation sigmoid, or take the loss from logits", f)
+    end
+    assert.is_number(losses.BinaryCrossentropy { from_logits = true } (dlua.ones(1, 2), wrong):item())
+  end)
+
+  it("arguments of another kind", function()
+    check("input 2 must be a tensor or a symbolic input, got true; options go by name, layer(x, { training = true })",
+      function() layers.Dropout { 0.5 } (x, true) end)
+    check("ids count from 1 to the rows of the table (input_dim of the layer; make it larger for more ids)",
+      function() layers.Embedding { 19, 4 } (dlua.tensor { { 20 } }) end)
+    check("set_weights: values must be a list of tensors, as get_weights gives it, got a float32 tensor",
+      function() model:set_weights(x) end)
+    check("save_safetensors: tensors must be a table of tensors by name, { name = ... }, got a float32 tensor",
+      function() dlua.io.save_safetensors("never.safetensors", x) end)
+    check("save_safetensors: metadata must be a table of strings by name, { name = ... }, got 3",
+      function() dlua.io.save_safetensors("never.safetensors", { x = x }, 3) end)
+    check("download: takes one table, download { url = ..., path = ... }, got the string 'url'",
+      function() dlua.io.download "url" end)
+    check("download: argument 'progress' must be a function(done, total), got 3",
+      function() dlua.io.download { url = "http://localhost", path = "never", progress = 3 } end)
+  end)
+
   it("fit and predict", function()
     check("predict: x is one tensor, or for several inputs a list of its own", function() model:predict { x, x } end)
     check("predict: argument 'x' holds 2 tensors, but the model takes 1", function() model:predict { { x, x } } end)

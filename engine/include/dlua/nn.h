@@ -310,6 +310,7 @@ typedef struct dl_metric_options {
 typedef struct dl_metric {
     dl_object object;
     const char *name; /* the options' */
+    bool numbered;    /* nobody chose the name, so the logs may number it: mean_metric, mean_metric_1 */
     int64_t size;
     double *sums;    /* of the whole steps so far */
     double *pending; /* of the step under way */
