@@ -21,11 +21,11 @@ import venv
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-NETWORKS = ["cnn", "dense", "lstm", "gru", "decoder"]
+NETWORKS = ["cnn", "dense", "lstm", "gru", "decoder", "resnet20"]
 PROGRAMS = ["dlua", "torch", "keras"]
-AIMS = {"cnn": 0.25, "dense": 0.3, "lstm": 0.75, "gru": 0.75, "decoder": 0.85}
-BATCHES = {"cnn": 32, "dense": 32, "lstm": 64, "gru": 64, "decoder": 16}
-LONG = {"decoder": 15}  # how many times fewer steps of a network make an epoch, because each takes longer
+AIMS = {"cnn": 0.25, "dense": 0.3, "lstm": 0.75, "gru": 0.75, "decoder": 0.85, "resnet20": 0.75}
+BATCHES = {"cnn": 32, "dense": 32, "lstm": 64, "gru": 64, "decoder": 16, "resnet20": 128}
+LONG = {"decoder": 15, "resnet20": 30}  # how many times fewer steps of a network make an epoch, because each takes longer
 
 
 def parse_arguments():
@@ -152,7 +152,8 @@ def middle(rounds, name):
 
 
 def print_steps(options, runs):
-    print(f"training, batch 32 (lstm, gru: 64; decoder: 16): ms per step, median of {options.rounds} rounds (best round)")
+    print("training, batch 32 (lstm, gru: 64; decoder: 16; resnet20: 128): "
+          f"ms per step, median of {options.rounds} rounds (best round)")
     print(f"{'network':9}{'threads':>8}  " + "".join(f"{program:>20}" for program in options.programs) + "   dlua / faster peer")
     for network in options.networks:
         for threads in options.threads:

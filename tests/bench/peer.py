@@ -16,7 +16,7 @@ VOCABULARY, CONTEXT, FEATURES, HEADS = 256, 128, 256, 4  # of the decoder
 
 def arguments():
     parser = argparse.ArgumentParser()
-    parser.add_argument("network", choices=["cnn", "dense", "lstm", "gru", "decoder"])
+    parser.add_argument("network", choices=["cnn", "dense", "lstm", "gru", "decoder", "resnet20"])
     parser.add_argument("--steps", type=int, default=150, help="steps an epoch")
     parser.add_argument("--epochs", type=int, default=4, help="timed epochs, after one to warm up")
     parser.add_argument("--batch", type=int, default=32)
@@ -42,8 +42,11 @@ class Data:
             pixels = self.parts[0][:count].reshape(count, 784)[:, 300:301 + CONTEXT].astype(np.int64)
             self.x, self.y = pixels[:, :-1].copy(), pixels[:, 1:].copy()
             return
-        self.x = self.parts[0][:count].reshape(count, 28, 28, 1).astype(np.float32) / np.float32(255)
         self.y = self.parts[1][:count].astype(np.int64)
+        if options.network == "resnet20":
+            self.x = np.random.default_rng(1).random((count, 32, 32, 3), np.float32)
+            return
+        self.x = self.parts[0][:count].reshape(count, 28, 28, 1).astype(np.float32) / np.float32(255)
 
     def bytes(self):
         return sum(part.nbytes for part in self.parts) + self.x.nbytes + self.y.nbytes

@@ -34,9 +34,28 @@ def decoder():
     return keras.Model(ids, layers.Dense(VOCABULARY)(layers.LayerNormalization(epsilon=1e-5)(x)))
 
 
+def convolve(x, filters, stride=1):
+    x = layers.Conv2D(filters, 3, stride, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+
+
+def resnet20():
+    """The way past two convolutions has no weights: every second pixel, and zeros for new channels."""
+    image = keras.Input((32, 32, 3))
+    x = layers.ReLU()(convolve(image, 16))
+    for filters, stride in [(16, 1)] * 3 + [(32, 2), (32, 1), (32, 1), (64, 2), (64, 1), (64, 1)]:
+        y = convolve(layers.ReLU()(convolve(x, filters, stride)), filters)
+        if stride > 1:
+            x = keras.ops.pad(x[:, ::2, ::2], ((0, 0), (0, 0), (0, 0), (filters // 4, filters // 4)))
+        x = layers.ReLU()(layers.Add()([x, y]))
+    return keras.Model(image, layers.Dense(10, activation="softmax")(layers.GlobalAveragePooling2D()(x)))
+
+
 def network(name):
     if name == "decoder":
         return decoder()
+    if name == "resnet20":
+        return resnet20()
     if name == "cnn":
         stack = [layers.Conv2D(32, 3, activation="relu"), layers.MaxPooling2D(2), layers.Flatten(),
                  layers.Dense(64, activation="relu"), layers.Dense(10, activation="softmax")]
@@ -71,7 +90,9 @@ def main():
         model.compile(optimizer=keras.optimizers.AdamW(0.001, weight_decay=0.01),
                       loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     else:
-        model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+        sgd = options.network == "resnet20"
+        model.compile(optimizer=keras.optimizers.SGD(0.01, momentum=0.9) if sgd else "adam",
+                      loss="sparse_categorical_crossentropy")
     clock = Clock()
     history = model.fit(data.x, data.y, batch_size=options.batch, epochs=options.epochs + 1, shuffle=False, verbose=0,
                         callbacks=[Timer(clock)])
