@@ -60,6 +60,7 @@ static int protected_run(lua_State *L) {
             return luaL_error(L, "%s", dl_last_error());
     }
     *r->outputs = outputs;
+    lua_gc(L, LUA_GCCOLLECT); /* what the function made on its way is large, and kept by handles that are dead now */
     return 0;
 }
 

@@ -58,12 +58,17 @@ void dl_set_leaves_apart(dl_tensor *const *leaves, int count, dl_node **nodes) {
     for (int i = 0; i < count; i++) {
         nodes[i] = leaves[i]->node;
         leaves[i]->node = NULL;
+        if (nodes[i]) /* the graph that holds it may go meanwhile, and a set apart leaf would not notice */
+            nodes[i]->references++;
     }
 }
 
 void dl_put_leaves_back(dl_tensor *const *leaves, int count, dl_node *const *nodes) {
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         leaves[i]->node = nodes[i];
+        if (nodes[i])
+            dl_node_release(nodes[i]);
+    }
 }
 
 void dl_lend_gradients(dl_tensor *const *leaves, int count, dl_node *const *nodes) {

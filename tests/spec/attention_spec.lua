@@ -305,6 +305,25 @@ describe("dlua.checkpoint", function()
     return z, x.grad, w.grad, dlua.randn(3), drop(x:detach(), { training = true })
   end
 
+  it("bears collections of garbage at any moment", function()
+    local function gradient(wrap)
+      dlua.manual_seed(1)
+      local x = dlua.randn(3, 3):requires_grad_()
+      local function f(t)
+        local y = t:matmul(t)
+        collectgarbage()
+        return y:tanh()
+      end
+      local y = wrap and dlua.checkpoint(f, x) or f(x)
+      y = wrap and dlua.checkpoint(f, y) or f(y)
+      y:sum():backward()
+      collectgarbage()
+      return x.grad
+    end
+    assert.is_true(gradient(false):eq(gradient(true)):all():item())
+    collectgarbage()
+  end)
+
   it("gives bitwise the same results, gradients and draws after", function()
     local plain, again = table.pack(run(false)), table.pack(run(true))
     for place = 1, plain.n do
