@@ -468,8 +468,8 @@ static const dl_field slice_fields[] = {
 const dl_op dl_op_slice = {
     .definition = {.name = "slice",
                    .version = 1,
-                   .help = "Ranges of a tensor. Places past the ends are cut, where t[{ {from, to, step}, ... }] refuses "
-                           "them. A view.",
+                   .help = "Ranges of a tensor. Places past the ends are cut, where t[{ {from, to, step}, ... }] "
+                           "refuses them. A view.",
                    .shapes = "{a, b} -> {parts of a, parts of b}",
                    .fields = slice_fields,
                    .options_size = sizeof(dl_slice_options)},
