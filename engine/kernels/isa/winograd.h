@@ -192,27 +192,32 @@ typedef struct pixels {
     int64_t H, W, C;
 } pixels;
 
-INLINE void load_pixels(const pixels *p, const tile_place *at, int64_t channel, int side, vector *square) {
-    int64_t there = DL_MIN(LANES, p->C - channel);
-    DL_UNROLL(6) for (int i = 0; i < side; i++) {
-        DL_UNROLL(6) for (int j = 0; j < side; j++) {
-            int64_t row = at->row + i, column = at->column + j;
-            int64_t place = ((at->n * p->H + row) * p->W + column) * p->C + channel;
-            vector v = {0};
-            if (row >= 0 && row < p->H && column >= 0 && column < p->W) {
-                real part[LANES] = {0};
-                if (there < LANES) {
-                    for (int64_t l = 0; l < there; l++)
-                        part[l] = p->gate && !(p->gate[place + l] > 0) ? 0 : p->from[place + l];
-                    v = TYPED(dl_load)(part);
-                } else {
-                    v = TYPED(dl_load)(p->from + place);
-                    if (p->gate)
-                        v = (vector)((TYPED(dl_load)(p->gate + place) > (vector){0}) & (mask_vector)v);
-                }
-            }
-            square[i * 6 + j] = v;
+INLINE vector load_pixel(const pixels *p, int64_t place, int64_t there) {
+    if (there >= LANES) {
+        vector v = TYPED(dl_load)(p->from + place);
+        return p->gate ? (vector)((TYPED(dl_load)(p->gate + place) > (vector){0}) & (mask_vector)v) : v;
+    }
+    real part[LANES] = {0};
+    for (int64_t l = 0; l < there; l++)
+        part[l] = p->gate && !(p->gate[place + l] > 0) ? 0 : p->from[place + l];
+    return TYPED(dl_load)(part);
+}
+
+/* Column j of the square. */
+INLINE void load_column(const pixels *p, const tile_place *at, int64_t channel, int side, int j, vector *square) {
+    int64_t there = DL_MIN(LANES, p->C - channel), row_step = p->W * p->C;
+    int64_t column = at->column + j;
+    int64_t place = ((at->n * p->H + at->row) * p->W + column) * p->C + channel;
+    if (there == LANES && !p->gate && at->row >= 0 && at->row + side <= p->H && column >= 0 && column < p->W) {
+        DL_UNROLL(6) for (int i = 0; i < side; i++) {
+            square[i * 6 + j] = TYPED(dl_load)(p->from + place + i * row_step);
         }
+        return;
+    }
+    DL_UNROLL(6) for (int i = 0; i < side; i++) {
+        int64_t row = at->row + i;
+        bool inside = row >= 0 && row < p->H && column >= 0 && column < p->W;
+        square[i * 6 + j] = inside ? load_pixel(p, place + i * row_step, there) : (vector){0};
     }
 }
 
@@ -223,10 +228,14 @@ INLINE void input_tile(const winograd *g, int m, int64_t tile, real *v, int64_t 
     at.row -= g->s->pad_top;
     at.column -= g->s->pad_left;
     for (int64_t c = 0; c < g->s->C; c += LANES) {
-        vector square[MAX_POINTS];
-        load_pixels(&from, &at, c, m + 2, square);
-        TRANSFORM(input_row, m, m + 2, m + 2, square);
+        /* A column is transformed as soon as it is loaded and a row stored as soon as it is ready: fewer registers. */
+        vector square[MAX_POINTS], between[MAX_POINTS];
+        DL_UNROLL(6) for (int j = 0; j < m + 2; j++) {
+            load_column(&from, &at, c, m + 2, j, square);
+            input_row(m, square + j, between + j, 6);
+        }
         DL_UNROLL(6) for (int i = 0; i < m + 2; i++) {
+            input_row(m, between + i * 6, square + i * 6, 1);
             DL_UNROLL(6) for (int j = 0; j < m + 2; j++) {
                 TYPED(dl_store)(v + (i * (m + 2) + j) * plane + c, square[i * 6 + j]);
             }
@@ -282,7 +291,9 @@ INLINE void gradient_tile_points(const winograd *g, int m, int64_t tile, real *v
     tile_place at = place_of(g, tile);
     for (int64_t k = 0; k < g->s->K; k += LANES) {
         vector square[MAX_POINTS], total = TYPED(dl_load)(bias + k);
-        load_pixels(&from, &at, k, m, square);
+        DL_UNROLL(4) for (int j = 0; j < m; j++) {
+            load_column(&from, &at, k, m, j, square);
+        }
         DL_UNROLL(4) for (int i = 0; i < m; i++) {
             DL_UNROLL(4) for (int j = 0; j < m; j++) {
                 total += square[i * 6 + j];
