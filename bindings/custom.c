@@ -25,6 +25,7 @@
 #include "objects.h"
 
 #include <ctype.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,6 +39,7 @@
 
 static const char functions_key; /* table: light userdata of a definition -> the table given to define */
 static const char owner_key;     /* what new userdata of layers hang on while the engine runs */
+static const char shapes_key;    /* weak table: userdata of a layer -> what its calls gave, see push_known_shapes */
 
 typedef struct custom_options {
     dl_layer_options layer;
@@ -251,11 +253,73 @@ static void read_output_shape(lua_State *L, callback *c, int k) {
     }
 }
 
+/* A layer without compute_output_shape is called on zeros to see what comes, once for the same inputs: the shapes are
+ * kept until Lua code sets a field of a built layer outside of a call. It may be a field of another layer, which this
+ * one calls, so all are forgotten then. */
+static void forget_shapes(lua_State *L) {
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &shapes_key);
+}
+
+/* Pushes the layer's table of what its calls gave: from the inputs' specs to the outputs', both as bytes. */
+static void push_known_shapes(lua_State *L, dl_layer *layer) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &shapes_key);
+    push_self(L, layer);
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, -3) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, -5);
+    }
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+}
+
+/* Pushes the inputs' specs as bytes, without the room that shapes of fewer dimensions leave. */
+static void push_specs_as_key(lua_State *L, const callback *c) {
+    luaL_Buffer buffer;
+    luaL_buffinit(L, &buffer);
+    for (int k = 0; k < c->inputs; k++)
+        luaL_addlstring(&buffer, (const char *)&c->in[k],
+                        offsetof(dl_spec, shape) + (size_t)c->in[k].dims * sizeof c->in[k].shape[0]);
+    luaL_pushresult(&buffer);
+}
+
+/* Keeps what infer_by_call found. */
+static int protected_note_shapes(lua_State *L) {
+    callback *c = lua_touserdata(L, 1);
+    push_known_shapes(L, c->layer);
+    push_specs_as_key(L, c);
+    lua_pushlstring(L, (const char *)c->out, (size_t)*c->outputs * sizeof *c->out);
+    lua_rawset(L, -3);
+    return 0;
+}
+
+static void recall_shapes(lua_State *L, callback *c) {
+    push_known_shapes(L, c->layer);
+    push_specs_as_key(L, c);
+    lua_rawget(L, -2);
+    size_t length = 0;
+    const char *known = lua_tolstring(L, -1, &length);
+    if (known != NULL)
+        memcpy(c->out, known, length);
+    *c->outputs = (int)(length / sizeof *c->out);
+}
+
+/* Leaves 0 outputs where only a call can tell. */
 static int protected_infer(lua_State *L) {
     callback *c = lua_touserdata(L, 1);
     *c->outputs = 0;
-    if (!push_function(L, c->layer, "compute_output_shape"))
+    if (!push_function(L, c->layer, "compute_output_shape")) {
+        recall_shapes(L, c);
         return 0;
+    }
     push_self(L, c->layer);
     push_shapes(L, c);
     lua_call(L, 2, LUA_MULTRET);
@@ -319,7 +383,8 @@ static dl_status custom_infer(const dl_layer *layer, const dl_inputs *inputs, dl
     dl_status status = run_protected(protected_infer, &c);
     if (status != DL_OK || *outputs > 0)
         return status;
-    return infer_by_call(own, inputs->specs, inputs->count, out, outputs);
+    status = infer_by_call(own, inputs->specs, inputs->count, out, outputs);
+    return status == DL_OK ? run_protected(protected_note_shapes, &c) : status;
 }
 
 /* ---- cells of recurrent networks --------------------------------------------------------------------------------- */
@@ -445,6 +510,8 @@ void dlua_set_custom_field(lua_State *L, dl_layer *layer) {
     lua_pushvalue(L, 2);
     lua_pushvalue(L, 3);
     lua_rawset(L, -3);
+    if (layer->built && dlua_get_state(L)->layer_call == NULL)
+        forget_shapes(L);
 }
 
 /* The weight's shape in field `shape` of the table at 2. */
@@ -637,7 +704,7 @@ void dlua_open_custom_layers(lua_State *L) {
          "{name}: of the class, as Keras writes them: 'Scale'\n"
          "{call}: function(self, x, training) that returns the output; x is a table of tensors for several inputs\n"
          "{build = none}: function(self, shape) that makes weights with self:add_weight { ... }\n"
-         "{compute_output_shape = none}: function(self, shape), where call cannot tell\n"
+         "{compute_output_shape = none}: function(self, shape); without it call is tried on zeros\n"
          "{fields = none}: a list of the arguments {name =, kind =, default =, min =, max =, help =, required =}\n"
          "{help = none}: one line on what the layer does\n"
          "{formula = none}: how the output is computed\n"
@@ -650,6 +717,7 @@ void dlua_open_custom_layers(lua_State *L) {
     };
     lua_newtable(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &functions_key);
+    forget_shapes(L);
     lua_getfield(L, -1, "layers");
     dlua_add_functions(L, "dlua.layers.", functions);
     lua_pop(L, 1);

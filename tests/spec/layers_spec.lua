@@ -299,6 +299,41 @@ describe("a layer written in Lua", function()
     assert.equal(2, Said {} (dlua.Input { shape = { 4 } }).shape[2])
   end)
 
+  it("is tried on zeros once for inputs of a shape, until a field of a layer is set", function()
+    local calls = 0
+    local Take = layers.define {
+      name = "Take",
+      build = function(self) self.count = 2 end,
+      call = function(self, x)
+        calls = calls + 1
+        self.last_rows = x:size(1) -- set in a call: changes nothing
+        return x[{ {}, { 1, self.count } }]
+      end,
+    }
+    local Around = layers.define {
+      name = "Around",
+      build = function(self) self.inner = Take {} end,
+      call = function(self, x) return self.inner(x) end,
+    }
+    local layer, around = Take {}, Around {}
+    local model = dlua.Sequential { layer, around }
+    model(dlua.ones(8, 4))
+    calls = 0
+    assert.same({ 80, 2 }, model:predict({ dlua.ones(80, 4), batch_size = 8 }).shape)
+    assert.equal(20, calls)
+    calls = 0
+    model:predict { dlua.ones(13, 4), batch_size = 8 } -- 8 and 5; the new shape is tried on both, and on `around`
+    assert.equal(4 + 3, calls)
+    calls = 0
+    model:predict { dlua.ones(13, 4), batch_size = 8 }
+    assert.equal(4, calls)
+
+    assert.same({ dlua.none, 2 }, around:compute_output_shape { dlua.none, 4 })
+    around.inner.count = 1
+    assert.same({ dlua.none, 1 }, around:compute_output_shape { dlua.none, 4 })
+    assert.same({ 3, 1 }, model(dlua.ones(3, 4)).shape)
+  end)
+
   it("turns its errors into errors of the model, with the layer's path and Lua's own place", function()
     local Bad = layers.define {
       name = "Bad",
