@@ -60,7 +60,8 @@ static int optimizer_get_config(lua_State *L) {
 static const dlua_function methods[] = {
     {"step", optimizer_step, "variables: a list of tensors that have gradients",
      "Changes each tensor by its gradient."},
-    {"zero_grad", optimizer_zero_grad, "variables: a list of tensors", "Sets the gradients of the tensors to zero."},
+    {"zero_grad", optimizer_zero_grad, "variables: a list of tensors",
+     "Drops the gradients of the tensors, so that grad is nil until the next backward."},
     {"get_config", optimizer_get_config, "", "The optimizer's class and arguments, as they are saved."},
     {NULL, NULL, NULL, NULL},
 };

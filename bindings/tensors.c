@@ -678,7 +678,8 @@ static const dlua_function methods[] = {
      "A list of views that cut one dimension into parts."},
     {"requires_grad_", tensor_requires_grad_, "wanted = true: true or false",
      "Sets whether backward reaches the tensor; returns it."},
-    {"zero_grad", tensor_zero_grad, "", "Sets the gradient to zero; returns the tensor."},
+    {"zero_grad", tensor_zero_grad, "",
+     "Drops the gradient, so that grad is nil until the next backward; returns the tensor."},
     {"backward", tensor_backward,
      "gradient = none: of the result for this tensor; none: 1, for a single number\n"
      "{retain_graph = false}: keeps the recorded operations for another backward",

@@ -370,6 +370,7 @@ typedef struct dl_optimizer dl_optimizer;
 
 /* Imperative use: updates each variable by its grad (variables without one are skipped). */
 DL_API dl_status dl_optimizer_step(dl_optimizer *optimizer, dl_tensor *const *variables, int64_t count);
+/* Drops the gradients, so that the next backward begins with none. */
 DL_API dl_status dl_zero_grad(dl_tensor *const *variables, int64_t count);
 DL_API double dl_optimizer_learning_rate(const dl_optimizer *optimizer);
 DL_API dl_status dl_optimizer_set_learning_rate(dl_optimizer *optimizer, double rate); /* DL_STATE with a schedule */
