@@ -124,8 +124,7 @@ static dl_tensor *call_categorical_crossentropy(const dl_object *loss, dl_tensor
                        : dl_categorical_cross_entropy(context, scores, target, options->label_smoothing);
 }
 
-/* Labels as int64; float numbers must be whole. NULL after a failure. */
-static dl_tensor *whole_labels(dl_tensor *target) {
+dl_tensor *dl_whole_labels(dl_tensor *target) {
     double any = 0;
     dl_context *context = target->context;
     dl_tensor *labels = dl_to(context, target, DL_INT64);
@@ -146,7 +145,7 @@ static dl_tensor *whole_labels(dl_tensor *target) {
 static dl_tensor *labels_of(dl_tensor *target, const dl_tensor *scores, int64_t axis) {
     dl_context *context = scores->context;
     if (dl_dtype_is_float(target->dtype) || target->dtype == DL_BOOLEAN)
-        target = whole_labels(target);
+        target = dl_whole_labels(target);
     if (target && target->dims == scores->dims) {
         int place = (int)(axis < 0 ? axis + target->dims : axis);
         if (place >= 0 && place < target->dims && target->shape[place] == 1)

@@ -7,6 +7,8 @@
 /* Casts the target and lets ranks and shapes match; 0-dimensional predictions are refused. */
 dl_status dl_match_target(dl_tensor **target, dl_tensor **prediction);
 dl_tensor *dl_mean_along(dl_tensor *x, int64_t axis);
+/* Labels as int64; float numbers must be whole. In the open scope; NULL after a failure. */
+dl_tensor *dl_whole_labels(dl_tensor *target);
 /* What to compute the loss from: the logits behind the prediction if `activation` made it from them. */
 dl_tensor *dl_scores_of(dl_tensor *prediction, const dl_activation_def *activation, bool *from_logits);
 /* DL_INVALID unless the targets lie between 0 and 1. */

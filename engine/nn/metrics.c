@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "nn/losses.h"
 #include "nn/metrics.h"
 
 /* ---- means ------------------------------------------------------------------------------------------------------- */
@@ -129,7 +130,7 @@ static dl_status match_labels(dl_tensor **labels, const dl_tensor *scores) {
     if ((*labels)->dims == scores->dims && (*labels)->shape[scores->dims - 1] == 1)
         *labels = dl_squeeze(context, *labels, -1);
     if (*labels)
-        *labels = dl_to(context, *labels, DL_INT64);
+        *labels = dl_whole_labels(*labels);
     if (!*labels)
         return dl_last_status();
     if (dl_shape_equal((*labels)->dims, (*labels)->shape, scores->dims - 1, scores->shape))

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "nn/losses.h"
 #include "nn/metrics.h"
 
 #define EPSILON 1e-7
@@ -411,7 +412,8 @@ static dl_status spread_labels(dl_tensor **target, const dl_tensor *prediction) 
         return DL_OK;
     if ((*target)->dims == prediction->dims && (*target)->shape[prediction->dims - 1] == 1)
         *target = dl_squeeze(context, *target, -1);
-    *target = *target ? dl_one_hot(context, dl_to(context, *target, DL_INT64), classes, DL_FLOAT64) : NULL;
+    *target = *target ? dl_whole_labels(*target) : NULL;
+    *target = *target ? dl_one_hot(context, *target, classes, DL_FLOAT64) : NULL;
     return *target ? DL_OK : dl_last_status();
 }
 

@@ -53,6 +53,22 @@ describe("Perplexity", function()
   end)
 end)
 
+describe("Accuracies of labels", function()
+  it("refuse labels that are not whole, as the losses do, and take whole ones of every type", function()
+    local scores = dlua.tensor { { 0.1, 0.9 }, { 0.8, 0.2 } }
+    local accuracies = { metrics.SparseCategoricalAccuracy {}, metrics.SparseTopKCategoricalAccuracy { 1 } }
+    for _, metric in ipairs { metrics.ConfusionMatrix {}, table.unpack(accuracies) } do
+      local message = message_of(metric.update_state, metric, dlua.tensor { 1.5, 1.0 }, scores)
+      assert.matches("needs whole numbers as labels", message, 1, true)
+    end
+    for _, metric in ipairs(accuracies) do
+      metric:update_state(dlua.tensor { 2.0, 1.0 }, scores)
+      metric:update_state(dlua.tensor { 2, 1 }, scores)
+      assert.are.equal(1, metric:result())
+    end
+  end)
+end)
+
 describe("a result of several values", function()
   it("goes through fit, evaluate, CSVLogger and the history, and cannot be monitored", function()
     dlua.manual_seed(5)
