@@ -1,6 +1,7 @@
 /* decoding.c: models asked step by step, as generation does.
  *
  *      local decoding = dlua.new_decoding(model, 1, 256) -- of one sequence, of at most 256 steps
+ *      local decoding = dlua.new_decoding(model, 1, 256, source) -- of an encoder-decoder model
  *      local logits = decoding:step(ids)        -- the next steps {N, t}; {N, t, K}
  *      decoding:select(rows)                    -- goes on with these sequences
  *
@@ -29,18 +30,27 @@ static int release_decoding(lua_State *L) {
     return 0;
 }
 
-static int decoding_step(lua_State *L) {
+/* The tensors from the stack's place `from` to its top; how many there are. what: names one, in errors. */
+static int read_tensors(lua_State *L, int from, const char *what, dl_tensor *in[MOST_INPUTS]) {
     char text[160];
+    int count = lua_gettop(L) - from + 1;
+    if (count > MOST_INPUTS)
+        dlua_raise(L, "%ss: %d at most, got %d", what, MOST_INPUTS, count);
+    for (int k = 0; k < count; k++) {
+        in[k] = dlua_test_tensor(L, from + k);
+        if (in[k] == NULL)
+            dlua_raise(L, "%s %d must be a tensor, got %s", what, k + 1,
+                       dlua_describe(L, from + k, text, sizeof text));
+    }
+    return count < 0 ? 0 : count;
+}
+
+static int decoding_step(lua_State *L) {
     dl_tensor *in[MOST_INPUTS], *out[DL_MAX_LAYER_OUTPUTS] = {NULL};
     dl_decoding *decoding = check_decoding(L, "step");
-    int inputs = lua_gettop(L) - 1, outputs = 0;
-    if (inputs < 1 || inputs > MOST_INPUTS)
-        dlua_raise(L, "step: takes the model's inputs, 1 to %d, got %d", MOST_INPUTS, inputs);
-    for (int k = 0; k < inputs; k++) {
-        in[k] = dlua_test_tensor(L, k + 2);
-        if (in[k] == NULL)
-            dlua_raise(L, "step: input %d must be a tensor, got %s", k + 1, dlua_describe(L, k + 2, text, sizeof text));
-    }
+    int inputs = read_tensors(L, 2, "step: input", in), outputs = 0;
+    if (inputs < 1)
+        dlua_raise(L, "step: takes the model's inputs, 1 to %d, got none", MOST_INPUTS);
     lua_getiuservalue(L, 1, 1);
     int model = lua_gettop(L);
     dlua_push_user_table(L, model);
@@ -83,7 +93,7 @@ static int decoding_position(lua_State *L) {
 }
 
 static const dlua_function methods[] = {
-    {"step", decoding_step, "inputs...: the next steps of every sequence, {N, t, ...}",
+    {"step", decoding_step, "inputs...: the next steps of every sequence, {N, t, ...}; the sources are left out",
      "What the model gives for the next steps, each of which sees all before it."},
     {"select", decoding_select, "rows: numbers of sequences, {N}",
      "Goes on with these sequences, as beam search does."},
@@ -99,35 +109,44 @@ static int64_t check_count(lua_State *L, int index, const char *name) {
     return count;
 }
 
-/* new_decoding(model, batch, max_length), which model:generate is made of. */
+/* new_decoding(model, batch, max_length, sources...), which model:generate is made of. */
 static int new_decoding(lua_State *L) {
     char text[160];
+    dl_tensor *sources[MOST_INPUTS];
     dl_layer *model = dlua_test_layer(L, 1);
     if (model == NULL)
         dlua_raise(L, "new_decoding: takes a model first, got %s", dlua_describe(L, 1, text, sizeof text));
     int64_t batch = check_count(L, 2, "batch"), max_length = check_count(L, 3, "max_length");
+    int source_count = read_tensors(L, 4, "new_decoding: source", sources);
     dl_decoding **place = lua_newuserdatauv(L, sizeof *place, 1);
     *place = NULL;
     dlua_set_class(L, DLUA_DECODING);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, 1);
-    dlua_check(L, dl_decoding_create(model, batch, max_length, place));
+    dlua_check(L, dl_decoding_create(model, sources, source_count, batch, max_length, place));
     return 1;
 }
 
 static int is_stepwise(lua_State *L) {
+    char text[160];
     dl_layer *model = dlua_test_layer(L, 1);
     if (model == NULL)
         dlua_raise(L, "is_stepwise: call it as a method of a model");
-    lua_pushboolean(L, dl_model_is_stepwise(model));
+    int64_t sources = 0;
+    if (!lua_isnoneornil(L, 2) && (!dlua_to_integer(L, 2, &sources) || sources < 0 || sources > MOST_INPUTS))
+        dlua_raise(L, "is_stepwise: sources must be a whole number from 0 to %d, got %s", MOST_INPUTS,
+                   dlua_describe(L, 2, text, sizeof text));
+    lua_pushboolean(L, dl_model_is_stepwise(model, (int)sources));
     return 1;
 }
 
 static const dlua_function functions[] = {
-    {"new_decoding", new_decoding, "model: asked step by step\nbatch: how many sequences\nmax_length: steps at most",
+    {"new_decoding", new_decoding, "model: asked step by step\nbatch: how many sequences\nmax_length: steps at most\n"
+     "sources...: the model's first inputs, where they are whole sequences for an encoder",
      "A decoding, which asks a model for one step of sequences after the other: see its methods step, select and "
-     "position."},
-    {"is_stepwise", is_stepwise, "model: any model", "Whether a model can be asked step by step."},
+     "position. What depends on the sources alone is computed once; steps give the other inputs."},
+    {"is_stepwise", is_stepwise, "model: any model\nsources: how many of its inputs are whole sequences; 0",
+     "Whether a model can be asked step by step."},
     {NULL, NULL, NULL, NULL}};
 
 void dlua_open_decoding(lua_State *L) {

@@ -1,7 +1,7 @@
 --- A transformer that learns to read dates as people write them: "3rd of March 1984" becomes "1984-03-03".
 --
 -- You learn: an encoder-decoder on pairs of texts, a model with two inputs, teacher forcing (the decoder is given the
--- right answer, one step late), and decoding greedily, where it is given its own.
+-- right answer, one step late), and generating, where it is given its own.
 -- Measured: after four epochs (43 s of processor time) 100.0 % of 1,000 dates that it has not seen are exact; the same
 -- model in PyTorch: 100.0 %, too.
 local dlua = require "dlua"
@@ -61,11 +61,7 @@ model:compile {
 }
 model:fit { { source[{ train }], target_before[{ train }] }, target[{ train }], epochs = epochs, batch_size = 64 }
 
-local answer = start[{ test }]
-for _ = 1, target.shape[2] do
-  local scores = model:predict { { source[{ test }], answer }, batch_size = 250 }
-  answer = dlua.cat({ answer, scores[{ {}, -1 }]:argmax(-1):unsqueeze(2) }, 2)
-end
+local answer = model:generate { { source[{ test }], start[{ test }] }, max_new_tokens = target.shape[2] }
 local right = 0
 for k = 1, test_count do
   local text = tokenizer:decode(answer[{ k, { 2, -1 } }])

@@ -217,6 +217,38 @@ dl_status dl_graph_infer(const dl_layer *model, const dl_inputs *inputs, dl_spec
     return DL_OK;
 }
 
+/* ---- what stays the same from step to step ----------------------------------------------------------------------- */
+
+dl_graph *dl_graph_of(const dl_layer *model) {
+    const dl_definition *definition = model->object.definition;
+    bool has = definition == &dl_layer_sequential.definition || definition == &dl_layer_functional.definition;
+    return has ? model->state : NULL;
+}
+
+bool dl_graph_node_is_fixed(const dl_graph *graph, const dl_graph_node *node) {
+    for (int i = 0; i < node->inputs; i++)
+        if (!graph->values[node->in[i]].fixed)
+            return false;
+    return node->inputs > 0;
+}
+
+void dl_graph_mark_fixed(dl_graph *graph) {
+    for (int v = 0; v < graph->value_count; v++)
+        graph->values[v].crosses = false;
+    for (int n = 0; n < graph->node_count; n++) {
+        const dl_graph_node *node = &graph->nodes[n];
+        if (node->inputs == 0)
+            continue;
+        bool fixed = dl_graph_node_is_fixed(graph, node);
+        for (int i = 0; i < node->outputs; i++)
+            graph->values[node->out + i].fixed = fixed;
+        for (int i = 0; i < node->inputs; i++)
+            graph->values[node->in[i]].crosses |= !fixed;
+    }
+    for (int i = 0; i < graph->output_count; i++)
+        graph->values[graph->outputs[i]].crosses = true;
+}
+
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 
 static void drop_value(dl_graph_value *value) {
@@ -236,7 +268,10 @@ static void begin_values(dl_graph *graph, const dl_layer_call *call) {
         value->mask = call->masks ? call->masks[i] : NULL;
         if (value->mask)
             dl_retain(value->mask);
+        value->fixed = call->decoding && dl_decoding_holds(call->decoding, call->in[i]);
     }
+    if (call->decoding)
+        dl_graph_mark_fixed(graph);
 }
 
 /* Puts what a call of a node gave into its values; what nobody uses goes at once. */
@@ -283,6 +318,31 @@ static dl_status run_node(dl_graph *graph, const dl_graph_node *node, const dl_l
     return DL_OK;
 }
 
+/* A node of a model that is asked step by step whose outputs stay the same: it runs in the first step, as a whole; in
+ * later ones those of its outputs that the other nodes need are there. */
+static dl_status run_fixed_node(dl_graph *graph, const dl_graph_node *node, const dl_layer_call *call) {
+    bool first = dl_decoding_position(call->decoding) == 0;
+    if (first) {
+        dl_layer_call whole = *call;
+        whole.decoding = NULL;
+        DL_TRY(run_node(graph, node, &whole));
+    }
+    for (int v = node->out; v < node->out + node->outputs; v++) {
+        dl_graph_value *value = &graph->values[v];
+        if (!value->crosses)
+            continue;
+        if (first) {
+            DL_TRY(dl_decoding_fix(call, v, value->tensor, value->mask));
+            continue;
+        }
+        value->tensor = dl_decoding_fixed(call, v, &value->mask);
+        dl_retain(value->tensor);
+        if (value->mask)
+            dl_retain(value->mask);
+    }
+    return DL_OK;
+}
+
 /* The fusions hide the value between two layers, which anomaly detection wants to see. */
 static dl_status run_nodes(dl_graph *graph, dl_layer_call *call) {
     bool apart = call->deferred && call->deferred->anomaly;
@@ -292,7 +352,10 @@ static dl_status run_nodes(dl_graph *graph, dl_layer_call *call) {
             continue;
         if (apart)
             node.fusion = NULL;
-        DL_TRY(run_node(graph, &node, call));
+        if (call->decoding && dl_graph_node_is_fixed(graph, &node))
+            DL_TRY(run_fixed_node(graph, &node, call));
+        else
+            DL_TRY(run_node(graph, &node, call));
     }
     return DL_OK;
 }

@@ -134,7 +134,7 @@ static dl_tensor *attend_dot(dl_layer *layer, dl_layer_call *call, dl_attend *at
 static dl_tensor *attend_added(dl_layer *layer, dl_layer_call *call, dl_attend *attend, dl_tensor **weights) {
     dl_context *context = call->context;
     dl_tensor *scores = dl_unsqueeze(context, added_scores(layer, call, attend->query, attend->key), 1);
-    *weights = dl_masked_weights(context, scores, attend->mask, attend->causal, 0);
+    *weights = dl_masked_weights(context, scores, attend->mask, attend->causal, attend->offset);
     dl_tensor *kept = dl_squeeze(context, *weights, 1);
     if (attend->dropout > 0)
         kept = dl_dropout(context, kept, attend->dropout, attend->stream);
@@ -148,6 +148,7 @@ static dl_status call_attention(dl_layer *layer, dl_layer_call *call) {
     dl_tensor *query_mask = mask_of(layer, call, QUERY_MASK, QUERY), *weights = NULL;
     dl_attend attend = {.query = dl_call_input(layer, call, QUERY), .key = dl_call_input(layer, call, KEY),
                         .value = dl_call_input(layer, call, VALUE), .causal = given->use_causal_mask, .scale = 1,
+                        .offset = call->decoding ? dl_decoding_position(call->decoding) : 0,
                         .dropout = call->training ? options->dropout : 0, .stream = &layer->stream,
                         .wants_weights = given->return_attention_scores};
     if (!attend.key)
@@ -188,7 +189,7 @@ const dl_layer_def dl_layer_attention = {
                    .fields = attention_fields, .options_size = sizeof(TYPE)},
     .minimum_inputs = 2, .maximum_inputs = 5, .minimum_dims = 3, .maximum_dims = 3, .input_names = input_names,
     .call_options = &call_definition, .init = init, .build = build, .infer = infer, .call = call_attention,
-    .flags = DL_LAYER_RANDOM};
+    .flags = DL_LAYER_RANDOM | DL_LAYER_ATTENDS};
 
 static const dl_field additive_fields[] = {
     DL_BOOL(TYPE, use_scale, true, 0, "multiply the features by trained numbers before the sum"),
@@ -206,4 +207,4 @@ const dl_layer_def dl_layer_additive_attention = {
                    .options_size = sizeof(TYPE)},
     .minimum_inputs = 2, .maximum_inputs = 5, .minimum_dims = 3, .maximum_dims = 3, .input_names = input_names,
     .call_options = &call_definition, .init = init, .build = build, .infer = infer, .call = call_attention,
-    .flags = DL_LAYER_RANDOM};
+    .flags = DL_LAYER_RANDOM | DL_LAYER_ATTENDS};

@@ -252,42 +252,76 @@ static dl_tensor *extend_kept(dl_layer_call *call, int k, dl_tensor *new) {
     return dl_slice(context, kept, 1, 0, end, 1);
 }
 
-/* Whether the call is self-attention of a model that is asked step by step; DL_UNSUPPORTED if that cannot be. */
-static dl_status check_decoding(const dl_layer *layer, const dl_layer_call *call, bool *stepwise) {
+/* How a call gets its keys and values: it has them all; the model is asked step by step, and they come with the steps
+ * as the queries do; or they are those of whole sequences that stay the same from step to step. */
+typedef enum key_source { KEYS_WHOLE, KEYS_OF_STEPS, KEYS_FIXED } key_source;
+
+/* DL_UNSUPPORTED if a call of a model that is asked step by step cannot be. */
+static dl_status find_keys(const dl_layer *layer, const dl_layer_call *call, key_source *keys) {
     const dl_mha_call_options *options = call->arguments->options;
-    dl_tensor *key = dl_call_input(layer, call, DL_MHA_KEY), *query = dl_call_input(layer, call, DL_MHA_QUERY);
-    *stepwise = call->decoding && !dl_call_input(layer, call, DL_MHA_CACHE) && (!key || key == query) &&
-                dl_call_input(layer, call, DL_MHA_VALUE) == query;
-    if (!*stepwise || (options->use_causal_mask && !dl_call_input(layer, call, DL_MHA_ATTENTION_MASK)))
+    dl_tensor *value = dl_call_input(layer, call, DL_MHA_VALUE), *key = dl_call_input(layer, call, DL_MHA_KEY);
+    dl_tensor *mask = dl_call_input(layer, call, DL_MHA_ATTENTION_MASK);
+    *keys = KEYS_WHOLE;
+    if (!call->decoding || dl_call_input(layer, call, DL_MHA_CACHE))
+        return DL_OK;
+    bool fixed = dl_decoding_holds(call->decoding, value);
+    if (key && fixed != dl_decoding_holds(call->decoding, key))
+        return dl_fail(DL_UNSUPPORTED, "%s cannot be asked step by step where only one of key and value changes",
+                       dl_layer_class(layer));
+    *keys = fixed ? KEYS_FIXED : KEYS_OF_STEPS;
+    if (fixed ? !mask || mask->shape[mask->dims - 2] == 1 : options->use_causal_mask && !mask)
         return DL_OK;
     return dl_fail(DL_UNSUPPORTED,
-                   "%s can be asked step by step with use_causal_mask and without an attention_mask only",
-                   dl_layer_class(layer));
+                   "%s can be asked step by step %s only", dl_layer_class(layer),
+                   fixed ? "with an attention_mask that is the same for all queries (N, 1, S)"
+                         : "with use_causal_mask and without an attention_mask");
+}
+
+/* What a projection gives for a whole sequence that stays the same: computed once, and kept as tensor k. */
+static dl_tensor *project_once(dl_layer_call *call, int k, dl_layer *projection, dl_tensor *x) {
+    dl_tensor *kept = dl_call_kept(call, k);
+    if (kept)
+        return kept;
+    dl_tensor *projected = dl_call_inner1(call, projection, x);
+    return projected && dl_call_keep(call, k, projected) == DL_OK ? projected : NULL;
+}
+
+/* Sets attend's keys and values; asked step by step, the layer keeps them as its tensors 0 and 1. */
+static void set_keys(dl_layer *layer, dl_layer_call *call, key_source keys, dl_attend *attend) {
+    dl_tensor *value = dl_call_input(layer, call, DL_MHA_VALUE), *key = dl_call_input(layer, call, DL_MHA_KEY);
+    if (!key)
+        key = value;
+    if (keys == KEYS_FIXED) {
+        attend->key = project_once(call, 0, layer->children[KEY], key);
+        attend->value = project_once(call, 1, layer->children[VALUE], value);
+    } else {
+        attend->key = dl_call_inner1(call, layer->children[KEY], key);
+        attend->value = dl_call_inner1(call, layer->children[VALUE], value);
+    }
+    if (keys == KEYS_OF_STEPS) {
+        attend->key = extend_kept(call, 0, attend->key);
+        attend->value = extend_kept(call, 1, attend->value);
+    }
+    if (keys != KEYS_WHOLE)
+        attend->offset = dl_decoding_position(call->decoding);
 }
 
 static dl_status call_attention(dl_layer *layer, dl_layer_call *call) {
     const dl_mha_call_options *options = call->arguments->options;
     heads h = heads_of(layer);
     dl_status status = DL_OK;
-    bool stepwise;
-    DL_TRY(check_decoding(layer, call, &stepwise));
-    dl_tensor *query = dl_call_input(layer, call, DL_MHA_QUERY), *value = dl_call_input(layer, call, DL_MHA_VALUE);
-    dl_tensor *key = dl_call_input(layer, call, DL_MHA_KEY), *cache = dl_call_input(layer, call, DL_MHA_CACHE);
+    key_source keys;
+    DL_TRY(find_keys(layer, call, &keys));
+    dl_tensor *query = dl_call_input(layer, call, DL_MHA_QUERY), *cache = dl_call_input(layer, call, DL_MHA_CACHE);
     dl_tensor *query_mask = mask_of(layer, call, DL_MHA_QUERY_MASK, DL_MHA_QUERY), *weights = NULL;
-    dl_attend attend = {.mask = stepwise ? NULL : read_masks(layer, call, &status), .causal = options->use_causal_mask,
-                        .scale = 1 / sqrt((double)h.key_dim), .dropout = call->training ? h.dropout : 0,
-                        .stream = &layer->stream, .wants_weights = options->return_attention_scores};
+    dl_attend attend = {.mask = keys == KEYS_OF_STEPS ? NULL : read_masks(layer, call, &status),
+                        .causal = options->use_causal_mask, .scale = 1 / sqrt((double)h.key_dim),
+                        .dropout = call->training ? h.dropout : 0, .stream = &layer->stream,
+                        .wants_weights = options->return_attention_scores};
     DL_TRY(status);
     attend.query = dl_call_inner1(call, layer->children[QUERY], query);
-    if (!cache || options->cache_update_index != DL_NONE) {
-        attend.key = dl_call_inner1(call, layer->children[KEY], key ? key : value);
-        attend.value = dl_call_inner1(call, layer->children[VALUE], value);
-    }
-    if (stepwise) {
-        attend.key = extend_kept(call, 0, attend.key);
-        attend.value = extend_kept(call, 1, attend.value);
-        attend.offset = dl_decoding_position(call->decoding);
-    }
+    if (!cache || options->cache_update_index != DL_NONE)
+        set_keys(layer, call, keys, &attend);
     if (cache) {
         cache = update_cache(call, cache, options->cache_update_index, &attend.key, &attend.value);
         attend.offset = options->cache_update_index == DL_NONE ? 0 : options->cache_update_index;
@@ -353,7 +387,7 @@ const dl_layer_def dl_layer_multi_head_attention = {
                    .fields = multi_head_fields, .options_size = sizeof(TYPE)},
     .minimum_inputs = 2, .maximum_inputs = 8, .minimum_dims = 3, .maximum_dims = 3, .input_names = input_names,
     .call_options = &call_options, .init = init, .build = build, .infer = infer, .call = call_attention,
-    .flags = DL_LAYER_RANDOM | DL_LAYER_STEPWISE};
+    .flags = DL_LAYER_RANDOM | DL_LAYER_STEPWISE | DL_LAYER_ATTENDS};
 #undef TYPE
 
 #define TYPE dl_group_query_attention_options
@@ -375,4 +409,4 @@ const dl_layer_def dl_layer_group_query_attention = {
                    .fields = group_query_fields, .options_size = sizeof(TYPE)},
     .minimum_inputs = 2, .maximum_inputs = 8, .minimum_dims = 3, .maximum_dims = 3, .input_names = input_names,
     .call_options = &call_options, .init = init, .build = build, .infer = infer, .call = call_attention,
-    .flags = DL_LAYER_RANDOM | DL_LAYER_STEPWISE};
+    .flags = DL_LAYER_RANDOM | DL_LAYER_STEPWISE | DL_LAYER_ATTENDS};

@@ -442,4 +442,4 @@ const dl_layer_def dl_layer_transformer_decoder = {
                    .options_size = sizeof(TYPE)},
     .minimum_inputs = 1, .maximum_inputs = 8, .minimum_dims = 3, .maximum_dims = 3, .input_names = decoder_inputs,
     .call_options = &decoder_call, .build = build_decoder, .infer = infer_decoder, .call = call_decoder,
-    .flags = DL_LAYER_RANDOM | DL_LAYER_STEPWISE};
+    .flags = DL_LAYER_RANDOM | DL_LAYER_STEPWISE | DL_LAYER_ATTENDS};

@@ -6,25 +6,19 @@
 
 /* ---- parts ------------------------------------------------------------------------------------------------------- */
 
-static const dl_graph *graph_of(const dl_model *model) {
-    const dl_definition *definition = model->object.definition;
-    bool has = definition == &dl_layer_sequential.definition || definition == &dl_layer_functional.definition;
-    return has ? model->state : NULL;
-}
-
 dl_layer *dl_model_layer(dl_model *model, int k) {
     return k >= 0 && k < model->child_count ? model->children[k] : NULL;
 }
 
 int dl_model_inputs(const dl_model *model) {
-    const dl_graph *graph = graph_of(model);
+    const dl_graph *graph = dl_graph_of(model);
     if (graph)
         return graph->input_count;
     return model->built ? dl_layer_definition(model)->minimum_inputs : 0;
 }
 
 const dl_spec *dl_model_input_spec(const dl_model *model, int k) {
-    const dl_graph *graph = graph_of(model);
+    const dl_graph *graph = dl_graph_of(model);
     if (k < 0 || k >= dl_model_inputs(model))
         return NULL;
     if (graph)
@@ -33,14 +27,14 @@ const dl_spec *dl_model_input_spec(const dl_model *model, int k) {
 }
 
 int dl_model_outputs(const dl_model *model) {
-    const dl_graph *graph = graph_of(model);
+    const dl_graph *graph = dl_graph_of(model);
     if (graph)
         return graph->output_count;
     return model->built ? 1 : 0;
 }
 
 const dl_spec *dl_model_output_spec(const dl_model *model, int k) {
-    const dl_graph *graph = graph_of(model);
+    const dl_graph *graph = dl_graph_of(model);
     if (!graph || k < 0 || k >= graph->output_count)
         return NULL;
     return &graph->values[graph->outputs[k]].spec;
@@ -53,14 +47,14 @@ static const char *value_name(const dl_model *model, const dl_graph *graph, int 
 }
 
 const char *dl_model_input_name(const dl_model *model, int k) {
-    const dl_graph *graph = graph_of(model);
+    const dl_graph *graph = dl_graph_of(model);
     if (k < 0 || k >= dl_model_inputs(model))
         return NULL;
     return graph ? value_name(model, graph, graph->inputs[k]) : model->name;
 }
 
 const char *dl_model_output_name(const dl_model *model, int k) {
-    const dl_graph *graph = graph_of(model);
+    const dl_graph *graph = dl_graph_of(model);
     if (!graph)
         return model->name;
     if (k < 0 || k >= graph->output_count)
@@ -70,7 +64,7 @@ const char *dl_model_output_name(const dl_model *model, int k) {
 
 /* The k-th node that stands for a layer; NULL past the last. */
 static const dl_graph_node *layer_node(const dl_model *model, int k) {
-    const dl_graph *graph = graph_of(model);
+    const dl_graph *graph = dl_graph_of(model);
     for (int n = 0; graph && n < graph->node_count; n++)
         if (graph->nodes[n].layer && k-- == 0)
             return &graph->nodes[n];
@@ -81,14 +75,14 @@ bool dl_model_get_call(const dl_model *model, int k, dl_model_call *out) {
     const dl_graph_node *node = layer_node(model, k);
     if (!node)
         return false;
-    *out = (dl_model_call){.layer = node->layer, .output = graph_of(model)->values[node->out].spec};
+    *out = (dl_model_call){.layer = node->layer, .output = dl_graph_of(model)->values[node->out].spec};
     out->inputs = node->inputs;
     return true;
 }
 
 const dl_layer *dl_model_call_input(const dl_model *model, int k, int i) {
     const dl_graph_node *node = layer_node(model, k);
-    const dl_graph *graph = graph_of(model);
+    const dl_graph *graph = dl_graph_of(model);
     return node && i < node->inputs ? graph->nodes[graph->values[node->in[i]].node].layer : NULL;
 }
 
@@ -99,7 +93,7 @@ bool dl_layer_takes_text(const dl_layer *layer, int k) {
         return true;
     if (layer->object.definition == &dl_layer_sequential.definition && layer->child_count > 0)
         return dl_layer_takes_text(layer->children[0], 0);
-    const dl_spec *spec = graph_of(layer) ? dl_model_input_spec(layer, k) : NULL;
+    const dl_spec *spec = dl_graph_of(layer) ? dl_model_input_spec(layer, k) : NULL;
     return spec && spec->dtype == DL_UINT8;
 }
 

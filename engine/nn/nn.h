@@ -92,6 +92,13 @@ dl_status dl_layer_decode(dl_layer *layer, dl_tensor *const *in, int inputs, dl_
                           int *outputs);
 /* Begins a call of a layer in a step: *place is where what it keeps lies. */
 dl_status dl_decoding_enter(dl_decoding *decoding, const dl_layer *layer, int *place);
+/* Inside a model's call with a decoding: keeps the value `number` of its graph and its mask (may be NULL), which stay
+ * the same for all steps. */
+dl_status dl_decoding_fix(const dl_layer_call *call, int number, dl_tensor *value, dl_tensor *mask);
+/* What was fixed in an earlier step. Borrowed; NULL if nothing was. */
+dl_tensor *dl_decoding_fixed(const dl_layer_call *call, int number, dl_tensor **mask);
+/* Whether a tensor, an input of a call with a decoding, stays the same for all steps. */
+bool dl_decoding_holds(const dl_decoding *decoding, const dl_tensor *tensor);
 /* The end of a run: makes call->out references of their own, closes the scope, names the layer in the error. */
 dl_status dl_call_finish(dl_layer *layer, dl_layer_call *call, size_t scope, dl_status status);
 void dl_call_release(dl_layer_call *call);
@@ -199,6 +206,7 @@ typedef struct dl_graph_value {
     int node;                 /* that makes it */
     int users;                /* inputs of nodes and outputs of the model that take it */
     int left;                 /* users still to come in the running call */
+    bool fixed, crosses;      /* see dl_graph_mark_fixed */
     dl_tensor *tensor, *mask; /* in the running call; counted */
 } dl_graph_value;
 
@@ -239,6 +247,12 @@ dl_status dl_graph_finish(dl_graph *graph, const int *inputs, int input_count, c
 /* Symbols for all values of a graph, [value_count], so that other graphs may begin or branch there: the same layers,
  * with inputs of the same names. New references; none after a failure. */
 dl_status dl_graph_symbols(const dl_graph *graph, dl_symbol **out);
+/* The graph of a Sequential or Functional; NULL for other layers, and before a Sequential is built. */
+dl_graph *dl_graph_of(const dl_layer *model);
+/* For a model that is asked step by step. The inputs' `fixed` says which stay the same for all steps; marks the other
+ * values that do, and as crossing those of them that what changes, or the outputs, need. */
+void dl_graph_mark_fixed(dl_graph *graph);
+bool dl_graph_node_is_fixed(const dl_graph *graph, const dl_graph_node *node);
 /* infer, call and finalize of a layer whose state is its graph. */
 dl_status dl_graph_infer(const dl_layer *model, const dl_inputs *inputs, dl_spec *out, int *outputs);
 dl_status dl_graph_run(dl_layer *model, dl_layer_call *call);

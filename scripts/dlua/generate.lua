@@ -1,14 +1,21 @@
 --- model:generate: sequences of token ids continued by a language model, a model that gives each step of {N, T} ids the
--- scores {N, T, K} of the next one.
+-- scores {N, T, K} of the next one. A model with several inputs continues the last; an encoder-decoder's first one is
+-- the source.
 --
 -- A model whose layers can be asked step by step (dlua.is_stepwise) computes each token once and keeps keys, values and
--- states; any other is asked for the whole sequence again for every token.
+-- states, and what depends on the sources alone; any other is asked for the whole sequence again for every token.
+--
+-- Prompts of several lengths go together: all are as long as the shortest, then the longer ones are given their own ids
+-- as they come, so no model sees padding.
 local dlua = require "dlua"
 
 local check = dlua.arguments("generate", {
-  { name = "prompt", kind = "any", required = true, help = "ids from 1: a list, or a tensor {T} or {N, T}" },
+  { name = "prompt", kind = "any", required = true,
+    help = "ids from 1: a list, or a tensor {T} or {N, T}, in which shorter prompts end with 0. For a model with "
+      .. "several inputs a list of tensors, as fit takes them: {source, first ids}, of which the last is continued" },
   { name = "max_length", kind = "integer", none = true, min = 1, help = "of the whole sequence, the prompt counted" },
-  { name = "max_new_tokens", kind = "integer", default = 64, min = 0, help = "without max_length: how many are added" },
+  { name = "max_new_tokens", kind = "integer", default = 64, min = 0,
+    help = "without max_length: how many are added, to each" },
   { name = "temperature", kind = "real", none = true, min = 0,
     help = "draws from softmax(scores / temperature); 0 takes the likeliest" },
   { name = "top_k", kind = "integer", none = true, min = 1, help = "draws among that many of the likeliest" },
@@ -19,9 +26,11 @@ local check = dlua.arguments("generate", {
     help = "beam search compares log probabilities divided by length ^ length_penalty" },
   { name = "stop_token_ids", kind = "table", none = true, help = "ids that end a sequence" },
   { name = "callback", kind = "function", none = true,
-    help = "function(id, position), called for each new token; false ends. With several prompts id is a tensor" },
+    help = "function(id, position), called for each new token; false ends. With several prompts id is a tensor, with 0 "
+      .. "for those that have ended or whose prompt goes on. Beam search calls none" },
 }, "Continues token ids: greedily, by draws if temperature, top_k or top_p is given, or by beam search. Returns the "
-  .. "sequences with their prompts, {N, T} int64; what follows a stop token is 0.")
+  .. "sequences with their prompts, {N, T} int64; what follows a stop token is 0. Greedily and by beam search each "
+  .. "prompt gives what it gives alone.")
 
 -- ---- asking the model -----------------------------------------------------------------------------------------------
 
@@ -38,10 +47,10 @@ local function gives_probabilities(config)
   return type(inner.activation) == "table" and inner.activation.class_name == "softmax"
 end
 
---- An asker for `batch` sequences: asker(ids) gives the scores {N, K} after the new ids {N, t}; asker.select(rows) goes
--- on with these sequences.
-local function stepwise_asker(model, batch, max_length)
-  local decoding = dlua.new_decoding(model, batch, max_length)
+--- An asker for the sequences of these sources: asker.scores(ids) gives the scores {N, K} after the new ids {N, t};
+-- asker.select(rows) goes on with these sequences.
+local function stepwise_asker(model, sources, batch, max_length)
+  local decoding = dlua.new_decoding(model, batch, max_length, table.unpack(sources))
   return {
     scores = function(ids)
       return decoding:step(ids)[{ {}, -1 }]
@@ -52,21 +61,24 @@ local function stepwise_asker(model, batch, max_length)
   }
 end
 
-local function whole_asker(model)
-  local all
+local function whole_asker(model, sources)
+  local inputs, place = { table.unpack(sources) }, #sources + 1
   return {
     scores = function(ids)
-      all = all and dlua.cat({ all, ids }, 2) or ids
-      return model(all)[{ {}, -1 }]
+      inputs[place] = inputs[place] and dlua.cat({ inputs[place], ids }, 2) or ids
+      return model(table.unpack(inputs))[{ {}, -1 }]
     end,
     select = function(rows)
-      all = all:index_select(1, rows)
+      for k, input in ipairs(inputs) do
+        inputs[k] = input:index_select(1, rows)
+      end
     end,
   }
 end
 
-local function make_asker(model, batch, max_length)
-  local asker = dlua.is_stepwise(model) and stepwise_asker(model, batch, max_length) or whole_asker(model)
+local function make_asker(model, sources, batch, max_length)
+  local stepwise = dlua.is_stepwise(model, #sources)
+  local asker = stepwise and stepwise_asker(model, sources, batch, max_length) or whole_asker(model, sources)
   if gives_probabilities(model:get_config()) then
     local scores = asker.scores
     asker.scores = function(ids)
@@ -100,35 +112,43 @@ local function choose(scores, options)
   return scores:argmax(-1)
 end
 
---- Marks the sequences that have ended, and gives 0 to those that had before; returns how many still go on.
-local function note_ends(ids, ended, stops)
-  local running = 0
-  for row = 1, ids.shape[1] do
-    if ended[row] then
+--- What of the chosen ids is new at a position: 0 for a sequence that has ended, or whose prompt goes on. `ended` gets
+-- those that end here. Returns how many still go on, too.
+local function note_ends(chosen, position, prompts, ended, stops)
+  local running, ids = 0, chosen:totable()
+  for row, id in ipairs(ids) do
+    if position <= prompts.lengths[row] then
+      ids[row], running = 0, running + 1
+    elseif ended[row] or position > prompts.limits[row] then
       ids[row] = 0
-    elseif stops[ids[row]:item()] then
+    elseif stops[id] or position == prompts.limits[row] then
       ended[row] = true
     else
       running = running + 1
     end
   end
-  return running
+  return dlua.tensor(ids), running
 end
 
-local function continue_sequences(model, prompt, last, options)
-  local count = prompt.shape[1]
-  local asker = make_asker(model, count, last)
-  local columns, ended, stops, new = { prompt }, {}, stop_set(options), prompt
-  for position = prompt.shape[2] + 1, last do
-    local ids = choose(asker.scores(new), options)
-    local running = note_ends(ids, ended, stops)
-    new = ids:unsqueeze(2)
-    columns[#columns + 1] = new
-    local go_on = not options.callback or options.callback(count == 1 and ids:item() or ids, position) ~= false
-    if running == 0 or not go_on then
-      break
+local function continue_sequences(model, prompts, options)
+  local ids, count = prompts.ids, prompts.ids.shape[1]
+  local shortest, longest = math.min(table.unpack(prompts.lengths)), ids.shape[2]
+  local asker = make_asker(model, prompts.sources, count, prompts.last)
+  local columns, ended, stops = { ids[{ {}, { 1, shortest } }] }, {}, stop_set(options)
+  local new, position = columns[1], shortest
+  repeat
+    position = position + 1
+    local made, running = note_ends(choose(asker.scores(new), options), position, prompts, ended, stops)
+    new = made:unsqueeze(2)
+    if position <= longest then
+      new = new + ids[{ {}, { position, position } }] -- one of them is 0
     end
+    columns[#columns + 1] = new
+    local go_on = not options.callback or options.callback(count == 1 and made:item() or made, position) ~= false
     new = new:clamp(1, dlua.none) -- an ended sequence is asked on with any id; what it gives is dropped
+  until running == 0 or not go_on or position == prompts.last
+  if position < longest then
+    columns[#columns + 1] = ids[{ {}, { position + 1, -1 } }]
   end
   return dlua.cat(columns, 2)
 end
@@ -136,10 +156,10 @@ end
 -- ---- beam search ----------------------------------------------------------------------------------------------------
 
 --- One prompt {1, T}. The scores of beams are sums of log probabilities; ended beams wait in `done`.
-local function search_beams(model, prompt, last, options)
+local function search_beams(model, sources, prompt, last, options)
   local beams = options.num_beams
   local stops, stop_count = stop_set(options)
-  local asker = make_asker(model, 1, last)
+  local asker = make_asker(model, sources, 1, last)
   local live, done = { { ids = {}, score = 0 } }, {}
   local scores = asker.scores(prompt)
 
@@ -199,43 +219,93 @@ end
 
 -- ---- generate -------------------------------------------------------------------------------------------------------
 
---- The prompt as {N, T} int64.
-local function read_prompt(prompt)
-  if not dlua.is_tensor(prompt) then
-    prompt = dlua.tensor(prompt)
+--- The sources, and the ids {N, T} int64 to continue.
+local function read_inputs(model, prompt)
+  local inputs = math.max(#model.input_names, 1)
+  local is_list = type(prompt) == "table" and dlua.is_tensor(prompt[1])
+  if is_list and #prompt ~= inputs or not is_list and inputs > 1 then
+    dlua.raise(("generate: the model has %d input%s, so prompt must be %s; got %s"):format(inputs,
+      inputs == 1 and "" or "s", inputs == 1 and "ids" or ("a list of %d tensors, the last of which is continued")
+        :format(inputs), is_list and ("a list of %d"):format(#prompt) or "no list of tensors"))
   end
-  if #prompt.shape == 1 then
-    prompt = prompt:unsqueeze(1)
+  local sources = is_list and { table.unpack(prompt, 1, inputs - 1) } or {}
+  local ids = is_list and prompt[inputs] or prompt
+  if not dlua.is_tensor(ids) then
+    ids = dlua.tensor(ids)
   end
-  if #prompt.shape ~= 2 or prompt.shape[1] == 0 or prompt.shape[2] == 0 then
+  if #ids.shape == 1 then
+    ids = ids:unsqueeze(1)
+    for k, source in ipairs(sources) do
+      sources[k] = source:unsqueeze(1)
+    end
+  end
+  return sources, ids
+end
+
+local function check_ids(ids)
+  if #ids.shape ~= 2 or ids.shape[1] == 0 or ids.shape[2] == 0 then
     dlua.raise "generate: prompt must be ids {T} or {N, T}, at least one"
   end
-  if prompt.dtype ~= "int64" and prompt.dtype ~= "int32" and prompt.dtype ~= "uint8" then
-    dlua.raise(("generate: prompt must be whole numbers, got %s"):format(prompt.dtype))
+  if ids.dtype ~= "int64" and ids.dtype ~= "int32" and ids.dtype ~= "uint8" then
+    dlua.raise(("generate: prompt must be whole numbers, got %s"):format(ids.dtype))
   end
-  prompt = prompt:to "int64"
-  if prompt:lt(1):any():item() then
-    dlua.raise "generate: prompt has ids below 1; ids count from 1, and prompts of several lengths are generated apart"
+  return ids:to "int64"
+end
+
+--- How many ids each row has before its padding.
+local function lengths_of(ids)
+  local lengths = ids:ne(0):sum(2):totable()
+  local places = dlua.arange(1, ids.shape[2] + 1)
+  local is_padding = places:gt(dlua.tensor(lengths):unsqueeze(2))
+  if ids:lt(0):logical_or(ids:eq(0):ne(is_padding)):any():item() or math.min(table.unpack(lengths)) == 0 then
+    dlua.raise "generate: prompt has ids below 1 before others; ids count from 1, and shorter prompts end with 0"
   end
-  return prompt
+  return lengths
+end
+
+--- What is to be continued: {sources =, ids = {N, T}, lengths =, limits =, last =}. limits are the lengths that each
+-- may come to, and last is the longest of those.
+local function read_prompts(model, options)
+  local sources, ids = read_inputs(model, options.prompt)
+  ids = check_ids(ids)
+  local lengths, limits, last = lengths_of(ids), {}, 0
+  for row, length in ipairs(lengths) do
+    limits[row] = math.max(options.max_length or length + options.max_new_tokens, length)
+    last = math.max(last, limits[row])
+  end
+  return { sources = sources, ids = ids, lengths = lengths, limits = limits, last = last }
+end
+
+--- Whether any prompt may become longer.
+local function can_continue(prompts)
+  for row, limit in ipairs(prompts.limits) do
+    if limit > prompts.lengths[row] then
+      return true
+    end
+  end
+  return false
 end
 
 local generate = { check = check }
 
 --- Continues the prompt of the checked options; returns the whole sequences, {N, T} int64.
 function generate.run(model, options)
-  local prompt = read_prompt(options.prompt)
-  local last = options.max_length or prompt.shape[2] + options.max_new_tokens
-  if last <= prompt.shape[2] then
-    return prompt
+  local prompts = read_prompts(model, options)
+  if not can_continue(prompts) then
+    return prompts.ids
   end
   return dlua.no_grad(function()
     if options.num_beams == 1 then
-      return continue_sequences(model, prompt, last, options)
+      return continue_sequences(model, prompts, options)
     end
     local found = {}
-    for row = 1, prompt.shape[1] do
-      found[row] = search_beams(model, prompt[{ { row, row } }], last, options)
+    for row, length in ipairs(prompts.lengths) do
+      local sources = {}
+      for k, source in ipairs(prompts.sources) do
+        sources[k] = source[{ { row, row } }]
+      end
+      local prompt, limit = prompts.ids[{ { row, row }, { 1, length } }], prompts.limits[row]
+      found[row] = limit > length and search_beams(model, sources, prompt, limit, options) or prompt
     end
     return pad(found)
   end)

@@ -15,7 +15,20 @@ static const char language_model[] =
     "{\"class_name\": \"GRU\", \"config\": {\"units\": 6, \"return_sequences\": true, \"activation\": \"relu\"}},"
     "{\"class_name\": \"Dense\", \"config\": {\"units\": 5}}]}}";
 
-enum { N = 3, T = 9, KINDS = 5 };
+/* The same with an encoder, which sees its whole sequence from both sides, and is attended to. */
+static const char translator[] =
+    "{\"class_name\": \"Functional\", \"config\": {\"layers\": ["
+    "{\"class_name\": \"InputLayer\", \"config\": {\"shape\": [null], \"dtype\": \"int64\"}},"
+    "{\"class_name\": \"InputLayer\", \"config\": {\"shape\": [null], \"dtype\": \"int64\"}},"
+    "{\"class_name\": \"Embedding\", \"config\": {\"input_dim\": 5, \"output_dim\": 8, \"mask_zero\": true}},"
+    "{\"class_name\": \"Bidirectional\", \"config\": {\"layer\": {\"class_name\": \"GRU\", \"config\":"
+    " {\"units\": 4, \"return_sequences\": true}}}},"
+    "{\"class_name\": \"TransformerDecoder\", \"config\": {\"intermediate_dim\": 8, \"num_heads\": 2}},"
+    "{\"class_name\": \"Dense\", \"config\": {\"units\": 5}}],"
+    " \"nodes\": [[0, []], [1, []], [2, [[1, 0]]], [2, [[0, 0]]], [3, [[3, 0]]], [4, [[2, 0], [4, 0]]],"
+    " [5, [[5, 0]]]], \"inputs\": [0, 1], \"outputs\": [[6, 0]]}}";
+
+enum { N = 3, T = 9, S = 4, KINDS = 5 };
 
 static dl_tensor *make_ids(dl_context *context) {
     return dl_randint(context, DL_INT64, 1, KINDS, 2, (int64_t[]){N, T});
@@ -46,10 +59,11 @@ static void check_scores(dl_tensor *scores, dl_tensor *whole, int64_t from, cons
             }
 }
 
-static dl_tensor *whole_sequence(dl_model *model, dl_tensor *ids) {
-    dl_tensor *out[DL_MAX_LAYER_OUTPUTS] = {NULL};
+/* source NULL: the model has but one input. */
+static dl_tensor *whole_sequence(dl_model *model, dl_tensor *source, dl_tensor *ids) {
+    dl_tensor *in[2] = {source ? source : ids, ids}, *out[DL_MAX_LAYER_OUTPUTS] = {NULL};
     int outputs;
-    CHECK(dl_layer_apply(model, &ids, 1, NULL, out, &outputs) == DL_OK);
+    CHECK(dl_layer_apply(model, in, source ? 2 : 1, NULL, out, &outputs) == DL_OK);
     return out[0];
 }
 
@@ -59,9 +73,9 @@ static void test_steps_give_what_the_whole_sequence_gives(void) {
     dl_tensor *ids = make_ids(context);
     dl_decoding *decoding = NULL;
     REQUIRE(model && ids);
-    dl_tensor *whole = whole_sequence(model, ids);
-    CHECK(dl_model_is_stepwise(model));
-    REQUIRE(dl_decoding_create(model, N, T, &decoding) == DL_OK);
+    dl_tensor *whole = whole_sequence(model, NULL, ids);
+    CHECK(dl_model_is_stepwise(model, 0));
+    REQUIRE(dl_decoding_create(model, NULL, 0, N, T, &decoding) == DL_OK);
     const int64_t ends[] = {4, 5, 6, 9};
     for (int i = 0; i < 4; i++) {
         int64_t from = dl_decoding_position(decoding);
@@ -80,17 +94,31 @@ static void test_steps_give_what_the_whole_sequence_gives(void) {
 }
 
 /* Each allocation of a step and of a choice of rows failed in turn: the next try gives what it would have given. */
-static void test_failed_steps_leave_the_decoding_as_it_was(void) {
+static void check_failed_steps(const char *config, int source_count) {
     dl_context *context = make_context(2, 1);
-    dl_model *model = layer_of(context, language_model);
+    dl_model *model = layer_of(context, config);
+    dl_tensor *source = dl_randint(context, DL_INT64, 0, KINDS, 2, (int64_t[]){N, S});
     dl_tensor *ids = make_ids(context), *rows = dl_full(context, DL_INT64, 1, (int64_t[]){2}, 3);
     dl_decoding *decoding = NULL;
-    REQUIRE(model && ids && rows);
+    REQUIRE(model && source && ids && rows);
     ((int64_t *)dl_tensor_data(rows))[1] = 1;
-    dl_tensor *whole = whole_sequence(model, ids), *scores = NULL;
-    REQUIRE(dl_decoding_create(model, N, T, &decoding) == DL_OK);
-    dl_release(step(decoding, ids, 0, 3));
+    dl_tensor *whole = whole_sequence(model, source_count ? source : NULL, ids), *scores = NULL;
     int failures = 0;
+    for (uint64_t nth = 1; !decoding; nth++) {
+        dl_memory_fail_at(context, nth);
+        CHECK((dl_decoding_create(model, &source, source_count, N, T, &decoding) == DL_OK) == (decoding != NULL));
+        dl_memory_fail_at(context, 0);
+    }
+    for (uint64_t nth = 1; !scores; nth++) {
+        dl_memory_fail_at(context, nth);
+        scores = step(decoding, ids, 0, 3);
+        dl_memory_fail_at(context, 0);
+        failures += !scores;
+        CHECK_EQ_INT(dl_decoding_position(decoding), scores ? 3 : 0);
+    }
+    check_scores(scores, whole, 0, NULL);
+    dl_release(scores);
+    scores = NULL;
     for (uint64_t nth = 1; !scores; nth++) {
         dl_memory_fail_at(context, nth);
         scores = step(decoding, ids, 3, 6);
@@ -116,9 +144,15 @@ static void test_failed_steps_leave_the_decoding_as_it_was(void) {
     dl_decoding_free(decoding);
     dl_release(whole);
     dl_release(rows);
+    dl_release(source);
     dl_release(ids);
     release_layer(model);
     dl_context_release(context);
+}
+
+static void test_failed_steps_leave_the_decoding_as_it_was(void) {
+    check_failed_steps(language_model, 0);
+    check_failed_steps(translator, 1);
 }
 
 static void test_what_cannot_be_asked_says_so(void) {
@@ -128,12 +162,13 @@ static void test_what_cannot_be_asked_says_so(void) {
     dl_layer *good = layer_of(context, language_model);
     dl_decoding *decoding = NULL;
     REQUIRE(model && good);
-    CHECK(!dl_model_is_stepwise(model));
-    CHECK(dl_decoding_create(model, 1, 4, &decoding) == DL_UNSUPPORTED);
+    CHECK(!dl_model_is_stepwise(model, 0));
+    CHECK(dl_decoding_create(model, NULL, 0, 1, 4, &decoding) == DL_UNSUPPORTED);
     CHECK_CONTAINS(dl_last_error(), "global_average_pooling1d");
     CHECK(decoding == NULL);
-    CHECK(dl_decoding_create(good, 0, 4, &decoding) == DL_INVALID);
-    REQUIRE(dl_decoding_create(good, 2, 4, &decoding) == DL_OK);
+    CHECK(dl_decoding_create(good, NULL, 0, 0, 4, &decoding) == DL_INVALID);
+    CHECK(!dl_model_is_stepwise(good, 1));
+    REQUIRE(dl_decoding_create(good, NULL, 0, 2, 4, &decoding) == DL_OK);
     dl_tensor *ids = make_ids(context), *wrong = dl_full(context, DL_FLOAT32, 1, (int64_t[]){2}, 1);
     CHECK(!step(decoding, ids, 0, 1));
     CHECK_CONTAINS(dl_last_error(), "begun for 2 sequences, got inputs {3, 1}");

@@ -245,6 +245,206 @@ describe("generate", function()
   end)
 end)
 
+local function translator(name, more)
+  dlua.manual_seed(4)
+  local options = { num_layers = 2, hidden_dim = 16, intermediate_dim = 24, num_heads = 2, dropout = 0,
+    vocabulary_size = KINDS }
+  if name == "Seq2Seq" then
+    options = { source_vocabulary_size = 7, target_vocabulary_size = KINDS, embedding_dim = 8, units = 12 }
+  end
+  for key, value in pairs(more or {}) do
+    options[key] = value
+  end
+  return dlua.applications[name](options)
+end
+
+--- What asking for the whole sequence again and again gives.
+local function greedily(model, source, ids, steps)
+  for _ = 1, steps do
+    ids = dlua.cat({ ids, model(source, ids)[{ {}, -1 }]:argmax(-1):unsqueeze(2) }, 2)
+  end
+  return ids
+end
+
+describe("generate with an encoder", function()
+  local source = dlua.tensor { { 1, 2, 3, 4 }, { 4, 3, 0, 0 }, { 2, 2, 5, 0 } }
+  local start = dlua.tensor { { 1 }, { 2 }, { 1 } }
+
+  for _, name in ipairs { "Transformer", "Seq2Seq" } do
+    it("continues the target of a " .. name, function()
+      local model = translator(name)
+      assert.is_true(dlua.is_stepwise(model, 1))
+      local whole = greedily(model, source, start, 9)
+      assert.same(whole:totable(), model:generate({ { source, start }, max_length = 10 }):totable())
+      assert.same(whole[{ { 2, 2 } }]:totable(),
+        model:generate({ { source[2], start[2] }, max_new_tokens = 9 }):totable())
+      local short = dlua.tensor { { 4, 3 } } -- without the padding
+      assert.same(whole[{ { 2, 2 } }]:totable(), model:generate({ { short, start[{ { 2, 2 } }] }, max_length = 10 })
+        :totable())
+    end)
+
+    it("asks a " .. name .. " for the same bits step by step, its encoder once", function()
+      local model = translator(name)
+      local ids = dlua.randint(1, KINDS, { 3, 8 })
+      local whole, decoding = model(source, ids), dlua.new_decoding(model, 3, 8, source)
+      assert.is_true(decoding:step(ids[{ {}, { 1, 3 } }]):eq(whole[{ {}, { 1, 3 } }]):all():item())
+      local rows = dlua.tensor { 3, 1 }
+      decoding:select(rows)
+      for place = 4, 8 do
+        local step = decoding:step(ids[{ {}, { place, place } }]:index_select(1, rows))
+        assert.is_true(step:eq(whole[{ {}, { place, place } }]:index_select(1, rows)):all():item())
+      end
+    end)
+  end
+
+  it("finds with enough beams what no other sequence beats", function()
+    local model = translator "Transformer"
+    local best, best_score
+    for a = 1, KINDS do
+      for b = 1, KINDS do
+        local ids = dlua.tensor { { 3, a, b } }
+        local logs = model(source[{ { 1, 1 } }], ids):log_softmax(-1)
+        local value = logs[{ 1, 1, a }]:item() + logs[{ 1, 2, b }]:item()
+        if not best or value > best_score then
+          best, best_score = ids, value
+        end
+      end
+    end
+    local ids = model:generate { { source[{ { 1, 1 } }], dlua.tensor { { 3 } } }, max_new_tokens = 2, num_beams = 25 }
+    assert.same(best:totable(), ids:totable())
+  end)
+
+  it("gives the same for a decoder that cannot be asked step by step", function()
+    dlua.manual_seed(3)
+    local first, second = dlua.Input { shape = { dlua.none }, dtype = "int64" },
+      dlua.Input { shape = { dlua.none }, dtype = "int64" }
+    local encoded = layers.GRU { 6 } (layers.Embedding { KINDS, 4, mask_zero = true } (first))
+    local decoded = layers.GRU { 6, return_sequences = true } (layers.Embedding { KINDS, 4 } (second),
+      { initial_state = { encoded } })
+    local model = dlua.Model { { first, second }, layers.Dense { KINDS } (MeanSoFar {} (decoded)) }
+    assert.is_false(dlua.is_stepwise(model, 1))
+    assert.same(greedily(model, source, start, 4):totable(),
+      model:generate({ { source, start }, max_new_tokens = 4 }):totable())
+  end)
+
+  it("keeps what a model inside makes of the source alone", function()
+    dlua.manual_seed(3)
+    local steps, whole = dlua.Input { shape = { dlua.none, 8 } }, dlua.Input { shape = { dlua.none, 8 } }
+    local attended = layers.MultiHeadAttention { 2, 4 } (steps, layers.Bidirectional { layers.GRU { 3,
+      return_sequences = true } } (whole))
+    local decoder = dlua.Model { { steps, whole }, attended }
+    local first, second = dlua.Input { shape = { dlua.none }, dtype = "int64" },
+      dlua.Input { shape = { dlua.none }, dtype = "int64" }
+    local embedding = layers.Embedding { KINDS, 8, mask_zero = true }
+    local h = decoder { embedding(second), embedding(first) }
+    local model = dlua.Model { { first, second }, layers.Dense { KINDS } (decoder { h, embedding(first) }) }
+    assert.is_true(dlua.is_stepwise(model, 1))
+    assert.is_false(dlua.is_stepwise(model)) -- as steps, both, they would pass through the Bidirectional
+    assert.same(greedily(model, source, start, 6):totable(),
+      model:generate({ { source, start }, max_new_tokens = 6 }):totable())
+  end)
+
+  it("runs the encoder once, which may be of any layers", function()
+    local calls = 0
+    local Counted = layers.define { name = "Counted", call = function(_, x)
+      calls = calls + 1
+      return x:flip(2)
+    end, compute_output_shape = function(_, shape) return shape end }
+    local first, second = dlua.Input { shape = { 4, 8 } }, dlua.Input { shape = { dlua.none }, dtype = "int64" }
+    local attended = layers.TransformerDecoder { 8, 2 } (layers.Embedding { KINDS, 8 } (second), Counted {} (first))
+    local model = dlua.Model { { first, second }, layers.Dense { KINDS } (attended) }
+    local images = dlua.randn(3, 4, 8)
+    calls = 0
+    local ids = model:generate { { images, start }, max_new_tokens = 5 }
+    assert.equal(1, calls)
+    assert.same(greedily(model, images, start, 5):totable(), ids:totable())
+  end)
+
+  it("refuses to join steps with a whole sequence, which broadcasting might do", function()
+    local first, second = dlua.Input { shape = { 1, 4 } }, dlua.Input { shape = { dlua.none, 4 } }
+    local model = dlua.Model { { first, second }, layers.Add {} { first, second } }
+    assert.is_false(dlua.is_stepwise(model, 1))
+    assert.matches("add.* joins steps and a whole sequence",
+      message_of(function() dlua.new_decoding(model, 2, 3, dlua.zeros(2, 1, 4)) end))
+  end)
+
+  it("refuses sources that do not fit", function()
+    local model = translator "Transformer"
+    assert.matches("the model has 2 inputs, so prompt must be a list of 2 tensors",
+      message_of(function() model:generate { { 1, 2 } } end))
+    assert.matches("got a list of 1", message_of(function() model:generate { { source } } end))
+    assert.matches("the model has 1 input, so prompt must be ids",
+      message_of(function() chain():generate { { source, start } } end))
+    assert.matches("takes as many rows of each source, got {2, 4}",
+      message_of(function() model:generate { { source[{ { 1, 2 } }], start } } end), 1, true)
+    assert.matches("has 1 input, so there can be 0 to 0 sources, got 1",
+      message_of(function() dlua.new_decoding(chain(), 1, 4, start) end))
+    assert.matches("source 1 must be a tensor, got 7",
+      message_of(function() dlua.new_decoding(model, 1, 4, 7) end))
+    assert.matches("sources must be a whole number from 0",
+      message_of(function() dlua.is_stepwise(model, -1) end))
+  end)
+end)
+
+describe("prompts of several lengths", function()
+  local prompts = { { 2 }, { 3, 1, 4, 4, 2 }, { 1, 5, 2 } }
+  local padded = dlua.tensor { { 2, 0, 0, 0, 0 }, { 3, 1, 4, 4, 2 }, { 1, 5, 2, 0, 0 } }
+
+  local function models()
+    dlua.manual_seed(9)
+    return { chain(), small_gpt(), dlua.Sequential { layers.Embedding { KINDS, 6, input_shape = { dlua.none } },
+      layers.LSTM { 8, return_sequences = true }, layers.Dense { KINDS } },
+      dlua.Sequential { layers.Embedding { KINDS, 6, input_shape = { dlua.none } }, MeanSoFar {},
+        layers.Dense { KINDS } } }
+  end
+
+  --- A row without the zeros at its end.
+  local function trimmed(ids)
+    local list = ids:totable()
+    while list[#list] == 0 do
+      list[#list] = nil
+    end
+    return list
+  end
+
+  it("give what each gives alone", function()
+    for _, model in ipairs(models()) do
+      for _, more in ipairs { {}, { num_beams = 3 }, { stop_token_ids = { 2 } }, { max_length = 4 } } do
+        local function generate(prompt)
+          local options = { prompt, max_new_tokens = 6 }
+          for key, value in pairs(more) do
+            options[key] = value
+          end
+          return model:generate(options)
+        end
+        local together = generate(padded)
+        for row, prompt in ipairs(prompts) do
+          assert.same(trimmed(generate(prompt)[1]), trimmed(together[row]))
+        end
+      end
+    end
+  end)
+
+  it("tell a callback what is new, and can be ended before the longest begins", function()
+    local heard = {}
+    local ids = chain():generate { padded, max_new_tokens = 3, callback = function(new, position)
+      heard[#heard + 1] = new:totable()
+      return position < 4
+    end }
+    assert.same({ 3, 5 }, ids.shape)
+    assert.same({ { ids[{ 1, 2 }]:item(), 0, 0 }, { ids[{ 1, 3 }]:item(), 0, 0 },
+      { ids[{ 1, 4 }]:item(), 0, ids[{ 3, 4 }]:item() } }, heard)
+    assert.same(prompts[2], ids[2]:totable())
+  end)
+
+  it("are padded at their end", function()
+    for _, bad in ipairs { { { 0, 1 }, { 1, 1 } }, { { 1, 0, 1 }, { 1, 1, 1 } }, { { 0, 0 }, { 1, 1 } },
+      { { -1, 1 }, { 1, 1 } } } do
+      assert.matches("shorter prompts end with 0", message_of(function() chain():generate { bad } end))
+    end
+  end)
+end)
+
 describe("topk", function()
   it("gives the largest first and their places, the first of equal ones first", function()
     local values, places = dlua.tensor { { 3, 1, 3, 2 }, { 0, 5, 4, 5 } }:topk(3)

@@ -136,8 +136,10 @@ enum {
     DL_LAYER_TAKES_IDS = 16, /* its inputs are whole numbers: int64 where a model's input is made from input_shape */
     DL_LAYER_TAKES_TEXT = 256, /* its inputs are texts (dlua/text.h), whose width is free */
     DL_LAYER_KEEPS_STATES = 64, /* recurrent: dl_layer_reset_states concerns it */
-    DL_LAYER_STEPWISE = 32   /* may be asked step by step: a step depends on no later one, and what it needs of those
+    DL_LAYER_STEPWISE = 32,  /* may be asked step by step: a step depends on no later one, and what it needs of those
                               * before is kept where the call has a decoding (see dl_call_kept) */
+    DL_LAYER_ATTENDS = 512   /* asked step by step, its inputs but the first may be whole sequences that stay the same;
+                              * without DL_LAYER_STEPWISE they must be */
 };
 
 struct dl_layer {
@@ -458,14 +460,18 @@ DL_API dl_status dl_model_predict(dl_model *model, dl_tensor *const *x, int inpu
  * steps before it, whose keys, values and states are kept. What it gives equals, to rounding, what the whole sequence
  * gives. DL_UNSUPPORTED if a layer of the model mixes steps (see dl_model_is_stepwise).
  *
- *      dl_decoding_create(model, 1, 256, &decoding);
+ *      dl_decoding_create(model, NULL, 0, 1, 256, &decoding);
  *      dl_decoding_step(decoding, &prompt, 1, &logits, &outputs);      (1, T) ids -> (1, T, K)
  *      dl_decoding_step(decoding, &next, 1, &logits, &outputs);        (1, 1) -> (1, 1, K)
  *
+ * Of a model with several inputs the first may be sources, which stay the same: whole sequences (batch, S, ...) that an
+ * encoder reads. What depends on them alone is computed at the first step and kept; steps give the other inputs.
+ *
  * A step that fails leaves the decoding as it was. The model must not be trained between steps. */
 typedef struct dl_decoding dl_decoding;
-DL_API bool dl_model_is_stepwise(dl_model *model);
-DL_API dl_status dl_decoding_create(dl_model *model, int64_t batch, int64_t max_length, dl_decoding **out);
+DL_API bool dl_model_is_stepwise(dl_model *model, int source_count);
+DL_API dl_status dl_decoding_create(dl_model *model, dl_tensor *const *sources, int source_count, int64_t batch,
+                                    int64_t max_length, dl_decoding **out);
 DL_API void dl_decoding_free(dl_decoding *decoding);
 /* out[] are new references. */
 DL_API dl_status dl_decoding_step(dl_decoding *decoding, dl_tensor *const *x, int inputs, dl_tensor **out,
