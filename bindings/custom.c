@@ -537,13 +537,15 @@ static void check_weight_names(lua_State *L) {
     lua_pushnil(L);
     while (lua_next(L, 2)) {
         const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-        static const char *const known[] = {"name", "shape", "initializer", "regularizer", "trainable"};
+        static const char *const known[] = {"name", "shape", "initializer", "regularizer",
+                                            "constraint", "trainable"};
         bool found = false;
-        for (int k = 0; k < 5; k++)
+        for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
             found = found || strcmp(known[k], name) == 0;
         if (!found)
             dlua_raise(L,
-                       "add_weight: unknown argument '%s'; it takes name, shape, initializer, regularizer, trainable",
+                       "add_weight: unknown argument '%s'; it takes name, shape, initializer, regularizer, constraint, "
+                       "trainable",
                        name);
         lua_pop(L, 1);
     }
@@ -565,7 +567,11 @@ int dlua_add_weight(lua_State *L) {
     if (lua_getfield(L, 2, "regularizer") != LUA_TNIL && dlua_class_of(L, -1) != DLUA_NONE)
         regularizer = dlua_check_object(L, -1, &dl_regularizer_family, "add_weight: regularizer");
     bool trainable = lua_getfield(L, 2, "trainable") == LUA_TNIL || lua_toboolean(L, -1);
+    dl_object *constraint = NULL;
+    if (lua_getfield(L, 2, "constraint") != LUA_TNIL && dlua_class_of(L, -1) != DLUA_NONE)
+        constraint = dlua_check_object(L, -1, &dl_constraint_family, "add_weight: constraint");
     dlua_check(L, dl_layer_add_weight(layer, name, dims, shape, initializer, regularizer, trainable));
+    dlua_check(L, dl_layer_constrain(layer, constraint));
     dlua_push_tensor(L, layer->weights[layer->weight_count - 1].value);
     return 1;
 }

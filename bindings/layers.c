@@ -566,6 +566,7 @@ static const dlua_function more_methods[] = {
      "{shape}: a table of sizes\n"
      "{initializer = \"glorot_uniform\"}: what it is filled with\n"
      "{regularizer = none}: a penalty on it\n"
+     "{constraint = none}: what it keeps to after each step of training\n"
      "{trainable = true}: whether training changes it",
      "Makes a weight, in the build of a layer written in Lua."},
     {"add_loss", dlua_add_loss, "penalty: a tensor of one element",

@@ -217,6 +217,12 @@ static dl_tensor *make_penalty(dl_context *context, void *argument) {
     return definition->call(call->object, call->tensors[0]);
 }
 
+static dl_tensor *make_constrained(dl_context *context, void *argument) {
+    object_call *call = argument;
+    (void)context;
+    return dl_constrained(call->object, call->tensors[0]);
+}
+
 static dl_tensor *make_initialized(dl_context *context, void *argument) {
     object_call *call = argument;
     dl_tensor *tensor = dl_empty(context, call->dtype, call->dims, call->shape);
@@ -254,8 +260,8 @@ static int call_schedule(lua_State *L, const dl_object *object) {
     return 1;
 }
 
-/* object(...): an activation on x, a loss on target and prediction, an initializer on a shape, a regularizer on a
- * weight, a schedule on a step's number. */
+/* object(...): an activation on x, a loss on target and prediction, an initializer on a shape, a regularizer or a
+ * constraint on a weight, a schedule on a step's number. */
 static int call_object(lua_State *L) {
     dl_object *object = dlua_test_object(L, 1);
     object_call call = {.L = L, .object = object};
@@ -273,6 +279,10 @@ static int call_object(lua_State *L) {
     if (object->family == &dl_regularizer_family) {
         call.tensors[0] = dlua_check_tensor(L, 2, name, "the weight");
         return dlua_make_tensor(L, make_penalty, &call);
+    }
+    if (object->family == &dl_constraint_family) {
+        call.tensors[0] = dlua_check_tensor(L, 2, name, "the weight");
+        return dlua_make_tensor(L, make_constrained, &call);
     }
     if (object->family == &dl_initializer_family)
         return call_initializer(L, &call);
@@ -473,6 +483,7 @@ void dlua_open_objects(lua_State *L) {
         {"activations", &dl_activation_family, "Functions that follow a layer, by name or on a tensor."},
         {"initializers", &dl_initializer_family, "What the weights of a new layer are filled with."},
         {"regularizers", &dl_regularizer_family, "Penalties on weights or outputs that are added to the loss."},
+        {"constraints", &dl_constraint_family, "What weights keep to after each step of training."},
         {"losses", &dl_loss_family, "What training makes small: of a target and a prediction."},
         {"metrics", &dl_metric_family, "What is measured beside the loss."},
         {"text", &dl_tokenizer_family, "Tokenizers, which turn texts into ids and back, and load for saved ones."},

@@ -63,10 +63,12 @@ static dl_status build_projection(dl_layer *layer, const dl_inputs *inputs) {
     memcpy(shape + in_dims, options->out.at, (size_t)options->out.count * sizeof *shape);
     DL_TRY(dl_layer_add_weight(layer, "kernel", in_dims + options->out.count, shape, options->kernel_initializer,
                                options->kernel_regularizer, true));
+    DL_TRY(dl_layer_constrain(layer, options->kernel_constraint));
     if (!options->use_bias)
         return DL_OK;
-    return dl_layer_add_weight(layer, "bias", options->out.count, options->out.at, options->bias_initializer,
-                               options->bias_regularizer, true);
+    DL_TRY(dl_layer_add_weight(layer, "bias", options->out.count, options->out.at, options->bias_initializer,
+                               options->bias_regularizer, true));
+    return dl_layer_constrain(layer, options->bias_constraint);
 }
 
 static dl_status infer_projection(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
@@ -119,6 +121,8 @@ static const dl_field projection_fields[] = {
     DL_OBJECT(TYPE, kernel_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on the kernel"),
     DL_OBJECT(TYPE, bias_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on the bias"),
     DL_OBJECT(TYPE, activity_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on the output"),
+    DL_OBJECT(TYPE, kernel_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what the kernel keeps to"),
+    DL_OBJECT(TYPE, bias_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what the bias keeps to"),
     DL_LAYER_FIELDS(TYPE)};
 
 const dl_layer_def dl_layer_projection = {

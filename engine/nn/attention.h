@@ -23,6 +23,7 @@ typedef struct dl_projection_options {
     dl_ints out;
     bool use_bias;
     dl_object *kernel_initializer, *bias_initializer, *kernel_regularizer, *bias_regularizer, *activity_regularizer;
+    dl_object *kernel_constraint, *bias_constraint;
 } dl_projection_options;
 extern const dl_layer_def dl_layer_projection;
 

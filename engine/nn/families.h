@@ -32,6 +32,7 @@ struct dl_optimizer {
 dl_status dl_layer_init(dl_object *object);
 void dl_layer_finalize(dl_object *object);
 dl_status dl_activation_init(dl_object *object);
+dl_status dl_constraint_init(dl_object *object);
 dl_status dl_loss_init(dl_object *object);
 dl_status dl_metric_init(dl_object *object);
 void dl_metric_finalize(dl_object *object);

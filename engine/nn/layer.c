@@ -42,6 +42,7 @@ static void drop_weights(dl_layer *layer, int keep) {
         dl_free(weight->name);
         dl_release(weight->value);
         dl_object_release(weight->regularizer);
+        dl_object_release(weight->constraint);
     }
 }
 
@@ -112,6 +113,17 @@ dl_status dl_layer_add_weight(dl_layer *layer, const char *name, int dims, const
         dl_object_retain(regularizer);
         weight->regularizer = regularizer;
     }
+    return DL_OK;
+}
+
+dl_status dl_layer_constrain(dl_layer *layer, dl_object *constraint) {
+    if (!constraint)
+        return DL_OK;
+    dl_weight *weight = &layer->weights[layer->weight_count - 1];
+    if (dl_check_constraint(constraint, weight->value) != DL_OK)
+        return dl_fail_prefix("%s", weight->name);
+    dl_object_retain(constraint);
+    weight->constraint = constraint;
     return DL_OK;
 }
 

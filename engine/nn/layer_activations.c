@@ -108,8 +108,9 @@ static dl_status build_prelu(dl_layer *layer, const dl_inputs *inputs) {
             return dl_fail(DL_SHAPE, "PReLU needs to know the sizes of its inputs that are not in shared_axes, got %s",
                            dl_spec_text_of(in).at);
     DL_TRY(dl_layer_check_sizes(layer, in));
-    return dl_layer_add_weight(layer, "alpha", in->dims - 1, shape, options->alpha_initializer,
-                               options->alpha_regularizer, true);
+    DL_TRY(dl_layer_add_weight(layer, "alpha", in->dims - 1, shape, options->alpha_initializer,
+                               options->alpha_regularizer, true));
+    return dl_layer_constrain(layer, options->alpha_constraint);
 }
 
 static dl_status infer_prelu(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
@@ -135,6 +136,7 @@ static dl_status call_prelu(dl_layer *layer, dl_layer_call *call) {
 static const dl_field prelu_fields[] = {
     DL_OBJECT(dl_prelu_options, alpha_initializer, "zeros", &dl_initializer_family, 0, "of the slopes"),
     DL_OBJECT(dl_prelu_options, alpha_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on the slopes"),
+    DL_OBJECT(dl_prelu_options, alpha_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what the slopes keep to"),
     DL_INTS(dl_prelu_options, shared_axes, NULL, 0, DL_LOWEST, DL_HIGHEST, DL_NONE_OK | DL_POSITION,
             "dimensions along which a slope is shared, the batch counted"),
     DL_LAYER_FIELDS(dl_prelu_options)};

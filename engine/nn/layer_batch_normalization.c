@@ -19,12 +19,16 @@ static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
         return dl_fail(DL_SHAPE, "BatchNormalization needs to know the size of its axis, got inputs %s",
                        dl_spec_text_of(in).at);
     DL_TRY(dl_layer_check_sizes(layer, in));
-    if (options->scale)
+    if (options->scale) {
         DL_TRY(dl_layer_add_weight(layer, "gamma", 1, &features, options->gamma_initializer,
                                    options->gamma_regularizer, true));
-    if (options->center)
+        DL_TRY(dl_layer_constrain(layer, options->gamma_constraint));
+    }
+    if (options->center) {
         DL_TRY(dl_layer_add_weight(layer, "beta", 1, &features, options->beta_initializer, options->beta_regularizer,
                                    true));
+        DL_TRY(dl_layer_constrain(layer, options->beta_constraint));
+    }
     DL_TRY(dl_layer_add_weight(layer, "moving_mean", 1, &features, options->moving_mean_initializer, NULL, false));
     return dl_layer_add_weight(layer, "moving_variance", 1, &features, options->moving_variance_initializer, NULL,
                                false);
@@ -97,6 +101,8 @@ static const dl_field fields[] = {
     DL_OBJECT(TYPE, moving_variance_initializer, "ones", &dl_initializer_family, 0, "of the moving variance"),
     DL_OBJECT(TYPE, beta_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on beta"),
     DL_OBJECT(TYPE, gamma_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on gamma"),
+    DL_OBJECT(TYPE, beta_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what beta keeps to"),
+    DL_OBJECT(TYPE, gamma_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what gamma keeps to"),
     DL_LAYER_FIELDS(TYPE)};
 
 const dl_layer_def dl_layer_batch_normalization = {

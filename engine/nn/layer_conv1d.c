@@ -21,10 +21,12 @@ static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
     int64_t shape[3] = {options->kernel_size.at[0], in->shape[2] / options->groups, options->filters};
     DL_TRY(dl_layer_add_weight(layer, "kernel", 3, shape, options->kernel_initializer, options->kernel_regularizer,
                                true));
+    DL_TRY(dl_layer_constrain(layer, options->kernel_constraint));
     if (!options->use_bias)
         return DL_OK;
-    return dl_layer_add_weight(layer, "bias", 1, &options->filters, options->bias_initializer,
-                               options->bias_regularizer, true);
+    DL_TRY(dl_layer_add_weight(layer, "bias", 1, &options->filters, options->bias_initializer,
+                               options->bias_regularizer, true));
+    return dl_layer_constrain(layer, options->bias_constraint);
 }
 
 /* The steps that a window reaches back. */
@@ -86,6 +88,10 @@ static const dl_field fields[] = {
     DL_OBJECT(dl_conv1d_options, bias_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on the bias"),
     DL_OBJECT(dl_conv1d_options, activity_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK,
               "penalty on the output"),
+    DL_OBJECT(dl_conv1d_options, kernel_constraint, NULL, &dl_constraint_family, DL_NONE_OK,
+              "what the kernel keeps to"),
+    DL_OBJECT(dl_conv1d_options, bias_constraint, NULL, &dl_constraint_family, DL_NONE_OK,
+              "what the bias keeps to"),
     DL_LAYER_FIELDS(dl_conv1d_options)};
 
 const dl_layer_def dl_layer_conv1d = {

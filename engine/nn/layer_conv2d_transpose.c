@@ -19,10 +19,12 @@ static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
     int64_t shape[4] = {options->kernel_size.at[0], options->kernel_size.at[1], options->filters, in->shape[3]};
     DL_TRY(dl_layer_add_weight(layer, "kernel", 4, shape, options->kernel_initializer, options->kernel_regularizer,
                                true));
+    DL_TRY(dl_layer_constrain(layer, options->kernel_constraint));
     if (!options->use_bias)
         return DL_OK;
-    return dl_layer_add_weight(layer, "bias", 1, &options->filters, options->bias_initializer,
-                               options->bias_regularizer, true);
+    DL_TRY(dl_layer_add_weight(layer, "bias", 1, &options->filters, options->bias_initializer,
+                               options->bias_regularizer, true));
+    return dl_layer_constrain(layer, options->bias_constraint);
 }
 
 static dl_status infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
@@ -81,6 +83,10 @@ static const dl_field fields[] = {
               "penalty on the bias"),
     DL_OBJECT(dl_conv2d_transpose_options, activity_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK,
               "penalty on the output"),
+    DL_OBJECT(dl_conv2d_transpose_options, kernel_constraint, NULL, &dl_constraint_family, DL_NONE_OK,
+              "what the kernel keeps to"),
+    DL_OBJECT(dl_conv2d_transpose_options, bias_constraint, NULL, &dl_constraint_family, DL_NONE_OK,
+              "what the bias keeps to"),
     DL_LAYER_FIELDS(dl_conv2d_transpose_options)};
 
 const dl_layer_def dl_layer_conv2d_transpose = {

@@ -10,10 +10,12 @@ static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
     DL_TRY(dl_layer_check_sizes(layer, in));
     DL_TRY(dl_layer_add_weight(layer, "kernel", 2, (int64_t[]){features, options->units}, options->kernel_initializer,
                                options->kernel_regularizer, true));
+    DL_TRY(dl_layer_constrain(layer, options->kernel_constraint));
     if (!options->use_bias)
         return DL_OK;
-    return dl_layer_add_weight(layer, "bias", 1, &options->units, options->bias_initializer,
-                               options->bias_regularizer, true);
+    DL_TRY(dl_layer_add_weight(layer, "bias", 1, &options->units, options->bias_initializer,
+                               options->bias_regularizer, true));
+    return dl_layer_constrain(layer, options->bias_constraint);
 }
 
 static dl_status infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
@@ -50,6 +52,8 @@ static const dl_field fields[] = {
     DL_OBJECT(dl_dense_options, bias_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on the bias"),
     DL_OBJECT(dl_dense_options, activity_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK,
               "penalty on the output"),
+    DL_OBJECT(dl_dense_options, kernel_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what the kernel keeps to"),
+    DL_OBJECT(dl_dense_options, bias_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what the bias keeps to"),
     DL_LAYER_FIELDS(dl_dense_options)};
 
 const dl_layer_def dl_layer_dense = {

@@ -64,10 +64,12 @@ static dl_status depthwise_build(dl_layer *layer, const dl_inputs *inputs) {
     DL_TRY(dl_need_channels(layer, in));
     DL_TRY(add_depthwise_kernel(layer, "kernel", &d, in->shape[3], options->depthwise_initializer,
                                 options->depthwise_regularizer));
+    DL_TRY(dl_layer_constrain(layer, options->depthwise_constraint));
     int64_t filters = in->shape[3] * d.multiplier;
     if (!options->use_bias)
         return DL_OK;
-    return dl_layer_add_weight(layer, "bias", 1, &filters, options->bias_initializer, options->bias_regularizer, true);
+    DL_TRY(dl_layer_add_weight(layer, "bias", 1, &filters, options->bias_initializer, options->bias_regularizer, true));
+    return dl_layer_constrain(layer, options->bias_constraint);
 }
 
 static dl_status depthwise_infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
@@ -106,13 +108,16 @@ static dl_status separable_build(dl_layer *layer, const dl_inputs *inputs) {
     DL_TRY(dl_need_channels(layer, in));
     DL_TRY(add_depthwise_kernel(layer, "depthwise_kernel", &d, in->shape[3], options->depthwise_initializer,
                                 options->depthwise_regularizer));
+    DL_TRY(dl_layer_constrain(layer, options->depthwise_constraint));
     int64_t shape[4] = {1, 1, in->shape[3] * d.multiplier, options->filters};
     DL_TRY(dl_layer_add_weight(layer, "pointwise_kernel", 4, shape, options->pointwise_initializer,
                                options->pointwise_regularizer, true));
+    DL_TRY(dl_layer_constrain(layer, options->pointwise_constraint));
     if (!options->use_bias)
         return DL_OK;
-    return dl_layer_add_weight(layer, "bias", 1, &options->filters, options->bias_initializer,
-                               options->bias_regularizer, true);
+    DL_TRY(dl_layer_add_weight(layer, "bias", 1, &options->filters, options->bias_initializer,
+                               options->bias_regularizer, true));
+    return dl_layer_constrain(layer, options->bias_constraint);
 }
 
 static dl_status separable_infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
@@ -147,6 +152,7 @@ static dl_status call_separable(dl_layer *layer, dl_layer_call *call) {
     DL_OBJECT(type, activation, NULL, &dl_activation_family, DL_NONE_OK, "of the output; none: linear"),               \
     DL_BOOL(type, use_bias, true, 0, "add a bias")
 #define INITIALIZER(type, member, default_, of) DL_OBJECT(type, member, default_, &dl_initializer_family, 0, of)
+#define CONSTRAINT(type, member, of) DL_OBJECT(type, member, NULL, &dl_constraint_family, DL_NONE_OK, of)
 #define PENALTY(type, member, of) DL_OBJECT(type, member, NULL, &dl_regularizer_family, DL_NONE_OK, of)
 
 static const dl_field depthwise_fields[] = {
@@ -160,6 +166,8 @@ static const dl_field depthwise_fields[] = {
     PENALTY(dl_depthwise_conv2d_options, depthwise_regularizer, "penalty on the kernel"),
     PENALTY(dl_depthwise_conv2d_options, bias_regularizer, "penalty on the bias"),
     PENALTY(dl_depthwise_conv2d_options, activity_regularizer, "penalty on the output"),
+    CONSTRAINT(dl_depthwise_conv2d_options, depthwise_constraint, "what the kernel keeps to"),
+    CONSTRAINT(dl_depthwise_conv2d_options, bias_constraint, "what the bias keeps to"),
     DL_LAYER_FIELDS(dl_depthwise_conv2d_options)};
 
 const dl_layer_def dl_layer_depthwise_conv2d = {
@@ -184,6 +192,9 @@ static const dl_field separable_fields[] = {
     PENALTY(dl_separable_conv2d_options, pointwise_regularizer, "penalty on the 1 x 1 kernel"),
     PENALTY(dl_separable_conv2d_options, bias_regularizer, "penalty on the bias"),
     PENALTY(dl_separable_conv2d_options, activity_regularizer, "penalty on the output"),
+    CONSTRAINT(dl_separable_conv2d_options, depthwise_constraint, "what the depthwise kernel keeps to"),
+    CONSTRAINT(dl_separable_conv2d_options, pointwise_constraint, "what the 1 x 1 kernel keeps to"),
+    CONSTRAINT(dl_separable_conv2d_options, bias_constraint, "what the bias keeps to"),
     DL_LAYER_FIELDS(dl_separable_conv2d_options)};
 
 const dl_layer_def dl_layer_separable_conv2d = {

@@ -5,8 +5,9 @@
 static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
     (void)inputs;
     const dl_embedding_options *options = DL_OPTIONS(layer, dl_embedding_options);
-    return dl_layer_add_weight(layer, "embeddings", 2, (int64_t[]){options->input_dim, options->output_dim},
-                               options->embeddings_initializer, options->embeddings_regularizer, true);
+    DL_TRY(dl_layer_add_weight(layer, "embeddings", 2, (int64_t[]){options->input_dim, options->output_dim},
+                               options->embeddings_initializer, options->embeddings_regularizer, true));
+    return dl_layer_constrain(layer, options->embeddings_constraint);
 }
 
 static dl_status infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
@@ -42,6 +43,7 @@ static const dl_field fields[] = {
     DL_INT(TYPE, output_dim, 0, 1, DL_HIGHEST, DL_REQUIRED, "size of each id's vector"),
     DL_OBJECT(TYPE, embeddings_initializer, "uniform", &dl_initializer_family, 0, "of the table"),
     DL_OBJECT(TYPE, embeddings_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on the table"),
+    DL_OBJECT(TYPE, embeddings_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what the table keeps to"),
     DL_BOOL(TYPE, mask_zero, false, 0, "id 0 is padding, which later layers, losses and metrics leave out"),
     DL_LAYER_FIELDS(TYPE)};
 

@@ -54,6 +54,8 @@ static dl_status add_projection(dl_layer *layer, const char *name, int64_t in_di
     copy_object(weights->kernel_regularizer, &options.kernel_regularizer);
     copy_object(weights->bias_regularizer, &options.bias_regularizer);
     copy_object(weights->activity_regularizer, &options.activity_regularizer);
+    copy_object(weights->kernel_constraint, &options.kernel_constraint);
+    copy_object(weights->bias_constraint, &options.bias_constraint);
     return dl_add_inner_layer(layer, &dl_layer_projection, name, &options);
 }
 
@@ -362,6 +364,8 @@ static const dl_definition call_options = {.name = "MultiHeadAttention call", .v
     WEIGHT_OBJECT(TYPE, bias_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on the biases"),          \
     WEIGHT_OBJECT(TYPE, activity_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK,                                \
                   "penalty on what the projections give"),                                                             \
+    WEIGHT_OBJECT(TYPE, kernel_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what the kernels keep to"),       \
+    WEIGHT_OBJECT(TYPE, bias_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what the biases keep to"),          \
     {.name = "seed", .kind = DL_FIELD_INT, .offset = offsetof(TYPE, weights.seed), .flags = DL_NONE_OK,                \
      .number = (double)DL_NONE, .minimum = DL_LOWEST, .maximum = DL_HIGHEST,                                           \
      .help = "of the dropout's stream; none: one of the context's"}

@@ -76,13 +76,16 @@ static dl_status build_layer_normalization(dl_layer *layer, const dl_inputs *inp
     int64_t sizes[DL_MAX_DIMS];
     DL_TRY(read_axes(layer, &options->axis, inputs->specs, &order));
     DL_TRY(axis_sizes(layer, inputs->specs, &order, sizes));
-    if (options->scale)
+    if (options->scale) {
         DL_TRY(dl_layer_add_weight(layer, "gamma", order.count, sizes, options->gamma_initializer,
                                    options->gamma_regularizer, true));
+        DL_TRY(dl_layer_constrain(layer, options->gamma_constraint));
+    }
     if (!options->center)
         return DL_OK;
-    return dl_layer_add_weight(layer, "beta", order.count, sizes, options->beta_initializer, options->beta_regularizer,
-                               true);
+    DL_TRY(dl_layer_add_weight(layer, "beta", order.count, sizes, options->beta_initializer, options->beta_regularizer,
+                               true));
+    return dl_layer_constrain(layer, options->beta_constraint);
 }
 
 static dl_status infer_layer_normalization(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out,
@@ -112,6 +115,8 @@ static const dl_field layer_fields[] = {
     DL_OBJECT(TYPE, gamma_initializer, "ones", &dl_initializer_family, 0, "of gamma"),
     DL_OBJECT(TYPE, beta_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on beta"),
     DL_OBJECT(TYPE, gamma_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on gamma"),
+    DL_OBJECT(TYPE, beta_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what beta keeps to"),
+    DL_OBJECT(TYPE, gamma_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what gamma keeps to"),
     DL_LAYER_FIELDS(TYPE)};
 
 const dl_layer_def dl_layer_layer_normalization = {
@@ -222,13 +227,16 @@ static dl_status build_group_normalization(dl_layer *layer, const dl_inputs *inp
     if (options->groups > 0 && channels % options->groups != 0)
         return dl_fail(DL_SHAPE, "GroupNormalization: groups = %lld does not divide the %lld channels of inputs %s",
                        (long long)options->groups, (long long)channels, dl_spec_text_of(in).at);
-    if (options->scale)
+    if (options->scale) {
         DL_TRY(dl_layer_add_weight(layer, "gamma", 1, &channels, options->gamma_initializer,
                                    options->gamma_regularizer, true));
+        DL_TRY(dl_layer_constrain(layer, options->gamma_constraint));
+    }
     if (!options->center)
         return DL_OK;
-    return dl_layer_add_weight(layer, "beta", 1, &channels, options->beta_initializer, options->beta_regularizer,
-                               true);
+    DL_TRY(dl_layer_add_weight(layer, "beta", 1, &channels, options->beta_initializer, options->beta_regularizer,
+                               true));
+    return dl_layer_constrain(layer, options->beta_constraint);
 }
 
 static dl_status infer_group_normalization(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out,
@@ -267,6 +275,8 @@ static const dl_field group_fields[] = {
     DL_OBJECT(TYPE, gamma_initializer, "ones", &dl_initializer_family, 0, "of gamma"),
     DL_OBJECT(TYPE, beta_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on beta"),
     DL_OBJECT(TYPE, gamma_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on gamma"),
+    DL_OBJECT(TYPE, beta_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what beta keeps to"),
+    DL_OBJECT(TYPE, gamma_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what gamma keeps to"),
     DL_LAYER_FIELDS(TYPE)};
 
 const dl_layer_def dl_layer_group_normalization = {

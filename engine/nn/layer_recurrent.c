@@ -51,6 +51,7 @@ static dl_status add_bias(dl_layer *layer, int64_t columns) {
     bool two = kind_of(layer) == GRU && options->reset_after;
     DL_TRY(dl_layer_add_weight(layer, "bias", two ? 2 : 1, two ? (int64_t[]){2, columns} : &columns,
                                options->bias_initializer, options->bias_regularizer, true));
+    DL_TRY(dl_layer_constrain(layer, options->bias_constraint));
     if (kind_of(layer) == LSTM && options->unit_forget_bias)
         return raise_forget_bias(layer->weights[2].value, options->units);
     return DL_OK;
@@ -67,8 +68,10 @@ static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
     DL_TRY(dl_layer_check_sizes(layer, in));
     DL_TRY(dl_layer_add_weight(layer, "kernel", 2, (int64_t[]){features, columns}, options->kernel_initializer,
                                options->kernel_regularizer, true));
+    DL_TRY(dl_layer_constrain(layer, options->kernel_constraint));
     DL_TRY(dl_layer_add_weight(layer, "recurrent_kernel", 2, (int64_t[]){options->units, columns},
                                options->recurrent_initializer, options->recurrent_regularizer, true));
+    DL_TRY(dl_layer_constrain(layer, options->recurrent_constraint));
     return options->use_bias ? add_bias(layer, columns) : DL_OK;
 }
 
@@ -327,6 +330,11 @@ static dl_status call_layer(dl_layer *layer, dl_layer_call *call) {
         DL_OBJECT(TYPE, bias_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on the bias")
 #define ACTIVITY_FIELD                                                                                                 \
     DL_OBJECT(TYPE, activity_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on the output")
+#define CONSTRAINT_FIELDS                                                                                              \
+    DL_OBJECT(TYPE, kernel_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what the kernel keeps to"),           \
+        DL_OBJECT(TYPE, recurrent_constraint, NULL, &dl_constraint_family, DL_NONE_OK,                                 \
+                  "what the recurrent kernel keeps to"),                                                               \
+        DL_OBJECT(TYPE, bias_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what the bias keeps to")
 #define DROPOUT_FIELDS                                                                                                 \
     DL_REAL(TYPE, dropout, 0.0, 0.0, 1.0, 0, "fraction of the inputs set to zero in training, the same in all steps"), \
         DL_REAL(TYPE, recurrent_dropout, 0.0, 0.0, 1.0, 0,                                                             \
@@ -347,17 +355,20 @@ static dl_status call_layer(dl_layer *layer, dl_layer_call *call) {
     DL_BOOL(TYPE, reset_after, true, 0, "apply the reset gate after the product of the state, which has a bias too")
 
 static const dl_field simple_rnn_fields[] = {UNITS_FIELDS, WEIGHT_FIELDS, PENALTY_FIELDS, ACTIVITY_FIELD,
-                                             DROPOUT_FIELDS, SEQUENCE_FIELDS, SEED_FIELD, LAST_FIELDS};
+                                             CONSTRAINT_FIELDS, DROPOUT_FIELDS, SEQUENCE_FIELDS, SEED_FIELD,
+                                             LAST_FIELDS};
 static const dl_field lstm_fields[] = {UNITS_FIELDS, GATE_FIELD, WEIGHT_FIELDS, FORGET_FIELD, PENALTY_FIELDS,
-                                       ACTIVITY_FIELD, DROPOUT_FIELDS, SEED_FIELD, SEQUENCE_FIELDS, LAST_FIELDS};
+                                       ACTIVITY_FIELD, CONSTRAINT_FIELDS, DROPOUT_FIELDS, SEED_FIELD, SEQUENCE_FIELDS,
+                                       LAST_FIELDS};
 static const dl_field gru_fields[] = {UNITS_FIELDS, GATE_FIELD, WEIGHT_FIELDS, PENALTY_FIELDS, ACTIVITY_FIELD,
-                                      DROPOUT_FIELDS, SEED_FIELD, SEQUENCE_FIELDS, RESET_FIELD, LAST_FIELDS};
-static const dl_field simple_rnn_cell_fields[] = {UNITS_FIELDS, WEIGHT_FIELDS, PENALTY_FIELDS, DROPOUT_FIELDS,
-                                                  SEED_FIELD, DL_LAYER_FIELDS(TYPE)};
+                                      CONSTRAINT_FIELDS, DROPOUT_FIELDS, SEED_FIELD, SEQUENCE_FIELDS, RESET_FIELD,
+                                      LAST_FIELDS};
+static const dl_field simple_rnn_cell_fields[] = {UNITS_FIELDS, WEIGHT_FIELDS, PENALTY_FIELDS, CONSTRAINT_FIELDS,
+                                                  DROPOUT_FIELDS, SEED_FIELD, DL_LAYER_FIELDS(TYPE)};
 static const dl_field lstm_cell_fields[] = {UNITS_FIELDS, GATE_FIELD, WEIGHT_FIELDS, FORGET_FIELD, PENALTY_FIELDS,
-                                            DROPOUT_FIELDS, SEED_FIELD, DL_LAYER_FIELDS(TYPE)};
-static const dl_field gru_cell_fields[] = {UNITS_FIELDS, GATE_FIELD, WEIGHT_FIELDS, PENALTY_FIELDS, DROPOUT_FIELDS,
-                                           RESET_FIELD, SEED_FIELD, DL_LAYER_FIELDS(TYPE)};
+                                            CONSTRAINT_FIELDS, DROPOUT_FIELDS, SEED_FIELD, DL_LAYER_FIELDS(TYPE)};
+static const dl_field gru_cell_fields[] = {UNITS_FIELDS, GATE_FIELD, WEIGHT_FIELDS, PENALTY_FIELDS, CONSTRAINT_FIELDS,
+                                           DROPOUT_FIELDS, RESET_FIELD, SEED_FIELD, DL_LAYER_FIELDS(TYPE)};
 
 #define LAYER_SHAPES                                                                                                   \
     "sequences (N, T, F), initial_state (N, units) each, mask (N, T) -> (N, units), or (N, T, units) with "            \

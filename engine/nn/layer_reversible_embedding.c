@@ -17,6 +17,7 @@ static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
     const dl_reversible_embedding_options *options = DL_OPTIONS(layer, dl_reversible_embedding_options);
     DL_TRY(dl_layer_add_weight(layer, "embeddings", 2, (int64_t[]){options->input_dim, options->output_dim},
                                options->embeddings_initializer, options->embeddings_regularizer, true));
+    DL_TRY(dl_layer_constrain(layer, options->embeddings_constraint));
     if (options->tie_weights)
         return DL_OK;
     return dl_layer_add_weight(layer, "reverse_embeddings", 2, (int64_t[]){options->output_dim, options->input_dim},
@@ -81,6 +82,7 @@ static const dl_field fields[] = {
     DL_BOOL(TYPE, tie_weights, true, 0, "use one table both ways"),
     DL_OBJECT(TYPE, embeddings_initializer, "uniform", &dl_initializer_family, 0, "of the table"),
     DL_OBJECT(TYPE, embeddings_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on the table"),
+    DL_OBJECT(TYPE, embeddings_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what the table keeps to"),
     DL_BOOL(TYPE, mask_zero, false, 0, "id 0 is padding, which later layers, losses and metrics leave out"),
     DL_REAL(TYPE, logit_soft_cap, NAN, 0.0, DL_HIGHEST, DL_NONE_OK | DL_OPEN_MIN,
             "in reverse: scores become cap tanh(score / cap)"),

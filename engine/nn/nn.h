@@ -162,6 +162,10 @@ dl_status dl_layer_add_activity_loss(dl_layer_call *call, dl_object *regularizer
 dl_tensor *dl_general_relu(dl_tensor *x, double negative_slope, double max_value, double threshold);
 /* The penalty of a regularizer on a weight. */
 dl_tensor *dl_regularize(const dl_object *regularizer, dl_tensor *weight);
+/* DL_INVALID unless the constraint fits the weight. */
+dl_status dl_check_constraint(const dl_object *constraint, const dl_tensor *weight);
+/* Changes a contiguous weight that was checked; allocates nothing, cannot fail. */
+void dl_constrain(const dl_object *constraint, dl_tensor *weight);
 /* DL_UNSUPPORTED unless data_format is NULL or "channels_last". */
 dl_status dl_check_data_format(const char *class_name, const char *data_format);
 /* Size of a window's output along one dimension; DL_NONE for DL_NONE. */

@@ -394,10 +394,17 @@ static dl_status compute(step *s) {
     return status == DL_OK ? dl_poll(trainer->context) : status;
 }
 
+static void commit_weights(dl_trainer *trainer) {
+    dl_optimizer_commit(trainer->optimizer, trainer->weights, trainer->grads, trainer->weight_count);
+    for (int i = 0; i < trainer->weight_count; i++)
+        if (trainer->entries[i]->constraint)
+            dl_constrain(trainer->entries[i]->constraint, trainer->weights[i]);
+}
+
 static void commit(step *s) {
     dl_trainer *trainer = s->trainer;
     if (s->training)
-        dl_optimizer_commit(trainer->optimizer, trainer->weights, trainer->grads, trainer->weight_count);
+        commit_weights(trainer);
     dl_deferred_commit(&trainer->deferred);
     for (int i = 0; i < trainer->metric_count; i++)
         dl_metric_commit(trainer->metrics[i]);

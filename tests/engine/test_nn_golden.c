@@ -333,6 +333,14 @@ static void run_regularizer(void) {
     dl_object_release(regularizer);
 }
 
+static void run_constraint(void) {
+    dl_object *constraint = make_object(&dl_constraint_family, dl_value_get(test_case, "def")->as.string);
+    REQUIRE(constraint);
+    dl_tensor *w = stored(item_of(dl_value_get(test_case, "inputs"), 0));
+    compare("weight", dl_constrained(constraint, w), item_of(dl_value_get(test_case, "outputs"), 0));
+    dl_object_release(constraint);
+}
+
 static void run_loss(void) {
     const dl_value *inputs = dl_value_get(test_case, "inputs");
     dl_object *loss = make_object(&dl_loss_family, dl_value_get(test_case, "def")->as.string);
@@ -643,6 +651,10 @@ static void test_losses(void) {
     run_file("around", run_loss, "loss");
 }
 
+static void test_constraints(void) {
+    run_file("losses", run_constraint, "constraint");
+}
+
 static void test_regularizers(void) {
     run_file("losses", run_regularizer, "regularizer");
 }
@@ -666,5 +678,5 @@ static void test_first_training_steps(void) {
 }
 
 CHECK_MAIN(CHECK_TEST(test_activations), CHECK_TEST(test_layers), CHECK_TEST(test_losses),
-           CHECK_TEST(test_regularizers), CHECK_TEST(test_metrics), CHECK_TEST(test_optimizers),
-           CHECK_TEST(test_initializers), CHECK_TEST(test_first_training_steps))
+           CHECK_TEST(test_regularizers), CHECK_TEST(test_constraints), CHECK_TEST(test_metrics),
+           CHECK_TEST(test_optimizers), CHECK_TEST(test_initializers), CHECK_TEST(test_first_training_steps))

@@ -42,6 +42,7 @@ NAMES = {
                      "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform", "LecunNormal", "VarianceScaling",
                      "Orthogonal", "Identity"],
     "regularizers": ["L1", "L2", "L1L2"],
+    "constraints": ["MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"],
     "callbacks": ["EarlyStopping", "ModelCheckpoint", "LearningRateScheduler", "ReduceLROnPlateau", "TerminateOnNaN",
                   "CSVLogger", "LambdaCallback"],
     "activations": ["linear", "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus",

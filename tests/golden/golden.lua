@@ -29,7 +29,7 @@ function File:input(name, dtype)
   return tensor:clone()
 end
 
---- The options as a Lua user gives them: infinite numbers, and instances of regularizers.
+--- The options as a Lua user gives them: infinite numbers, and instances of regularizers and constraints.
 function golden.options(case)
   local options = {}
   for name, value in pairs(case.options) do
@@ -40,7 +40,7 @@ function golden.options(case)
       for field, number in pairs(value) do
         fields[field] = field ~= "class" and number or nil
       end
-      value = dlua.regularizers[value.class](fields)
+      value = (dlua.regularizers[value.class] or dlua.constraints[value.class])(fields)
     end
     options[name] = value
   end

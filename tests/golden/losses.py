@@ -1,4 +1,4 @@
-"""Golden values of losses and regularizers, computed by Keras in float64."""
+"""Golden values of losses, regularizers and constraints, computed by Keras in float64."""
 
 import keras
 import keras64
@@ -140,6 +140,29 @@ def regularizers(cases):
             cases.function(f"{name}/{'_'.join(options) or 'default'}", "regularizer", name, function, [weights], options)
 
 
+def constraints(cases):
+    """Options as a Lua user gives them, with Keras's axis where it counts otherwise."""
+    weights = {"matrix": normal("constraint", 5, 3, scale=1.5), "filters": normal("constraint/filters", 2, 3, 2, 4)}
+    choices = {
+        "MaxNorm": [{}, {"max_value": 0.5}, {"max_value": 3, "axis": 2}, {"axis": [1, 2, 3]}],
+        "MinMaxNorm": [{}, {"min_value": 0.5, "max_value": 1.5, "rate": 0.7}, {"min_value": 9, "max_value": 10},
+                       {"min_value": 0.2, "axis": [2, -1]}],
+        "NonNeg": [{}],
+        "UnitNorm": [{}, {"axis": 2}, {"axis": [1, 2, 3]}, {"axis": -1}],
+    }
+    for name, options_list in choices.items():
+        for options in options_list:
+            axis = options.get("axis", 1)
+            axes = [a - 1 if a > 0 else a for a in (axis if isinstance(axis, list) else [axis])]
+            there = {**options, "axis": axes if isinstance(axis, list) else axes[0]} if "axis" in options else options
+            weight = weights["filters" if isinstance(axis, list) else "matrix"]
+            place = "_".join(f"{key}{value}" for key, value in options.items()) or "default"
+            cases.function(f"{name}/{place}", "constraint", name, getattr(keras.constraints, name)(**there), [weight],
+                           options, grad=False)
+    still = np.zeros((2, 3), np.float32)
+    cases.function("UnitNorm/zeros", "constraint", "UnitNorm", keras.constraints.UnitNorm(), [still], grad=False)
+
+
 def make():
     keras64.use()
     torch.manual_seed(0)
@@ -148,4 +171,5 @@ def make():
     for group in (regression, binary, categorical, sparse):
         group(losses)
     regularizers(cases)
+    constraints(cases)
     cases.save()

@@ -4,10 +4,7 @@ local dlua = require "dlua"
 
 --- What Keras takes and dlua does not, because it has no such thing (a list by name, so that a new one is noticed).
 local NOT_TAKEN = {
-  -- constraints, adapters and quantization of weights
-  kernel_constraint = true, bias_constraint = true, alpha_constraint = true, beta_constraint = true,
-  gamma_constraint = true, recurrent_constraint = true,
-  depthwise_constraint = true, pointwise_constraint = true,
+  -- adapters and quantization of weights
   lora_rank = true, lora_alpha = true, quantization_config = true,
   -- batch normalization over several machines, and renormalization
   synchronized = true, renorm = true, renorm_clipping = true, renorm_momentum = true,
@@ -22,7 +19,6 @@ local NOT_TAKEN = {
   gradient_accumulation_steps = true,
   -- one way to attend: always in tiles, over all steps, without gates
   flash_attention = true, sliding_window = true, use_gate = true, attention_axes = true,
-  embeddings_constraint = true,
   -- fans over other axes than the usual ones, and labels sorted by score
   input_axes = true, output_axes = true, from_sorted_ids = true,
   -- an AUC for each label
@@ -33,14 +29,17 @@ local NOT_TAKEN = {
 local NO_DTYPE = { losses = true, metrics = true }
 
 --- Where dlua differs on purpose: an input's shape must be given, and its dtype has a name.
--- Cropping2D's default is Keras's, {{0, 0}, {0, 0}}, as one list; layers name their dtype.
+-- A constraint's axis counts from 1, so that 1 is Keras's 0. Cropping2D's default is Keras's, {{0, 0}, {0, 0}}, as one
+-- list; layers name their dtype.
 local DIFFERENT = {
   InputLayer = { shape = true, dtype = true }, Cropping2D = { cropping = true },
   SpatialDropout1D = { dtype = true }, SpatialDropout2D = { dtype = true },
+  MaxNorm = { axis = true }, MinMaxNorm = { axis = true }, UnitNorm = { axis = true },
 }
 
 local FAMILIES = {
-  "layers", "losses", "metrics", "optimizers", "optimizers.schedules", "initializers", "regularizers", "activations",
+  "layers", "losses", "metrics", "optimizers", "optimizers.schedules", "initializers", "regularizers", "constraints",
+  "activations",
 }
 
 local function read_defaults()

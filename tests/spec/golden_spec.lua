@@ -120,6 +120,16 @@ describe("the loss", function()
     end
   end)
 
+  describe("of the constraint", function()
+    cases_of(file, "constraint", function(_, case, dtype)
+      local arguments = file:arguments(case, dtype)
+      local before = arguments[1]:clone()
+      file:check(case, "the weight", dlua.constraints[case.def](golden.options(case))(arguments[1]), case.outputs[1],
+        dtype)
+      assert.is_true(before:eq(arguments[1]):all():item()) -- a new tensor comes back
+    end)
+  end)
+
   describe("of the regularizer", function()
     cases_of(file, "regularizer", function(_, case, dtype)
       local arguments, leaves = file:arguments(case, dtype)

@@ -159,6 +159,12 @@ extern "C" {
     X(l2)                                                                                                              \
     X(l1_l2)
 
+#define DL_CONSTRAINT_TABLE(X)                                                                                         \
+    X(max_norm)                                                                                                        \
+    X(min_max_norm)                                                                                                    \
+    X(non_neg)                                                                                                         \
+    X(unit_norm)
+
 #define DL_LOSS_TABLE(X)                                                                                               \
     X(mean_squared_error)                                                                                              \
     X(mean_absolute_error)                                                                                             \
@@ -245,6 +251,9 @@ DL_INITIALIZER_TABLE(X)
 #define X(name) DL_API extern const dl_regularizer_def dl_regularizer_##name;
 DL_REGULARIZER_TABLE(X)
 #undef X
+#define X(name) DL_API extern const dl_constraint_def dl_constraint_##name;
+DL_CONSTRAINT_TABLE(X)
+#undef X
 #define X(name) DL_API extern const dl_loss_def dl_loss_##name;
 DL_LOSS_TABLE(X)
 #undef X
@@ -309,6 +318,7 @@ typedef struct dl_dense_options {
     bool use_bias;
     dl_object *kernel_initializer, *bias_initializer;
     dl_object *kernel_regularizer, *bias_regularizer, *activity_regularizer; /* NULL: none */
+    dl_object *kernel_constraint, *bias_constraint;
 } dl_dense_options;
 
 enum { DL_LAYER_PADDING_VALID, DL_LAYER_PADDING_SAME, DL_LAYER_PADDING_CAUSAL /* Conv1D */ };
@@ -325,6 +335,7 @@ typedef struct dl_conv2d_layer_options {
     bool use_bias;
     dl_object *kernel_initializer, *bias_initializer;
     dl_object *kernel_regularizer, *bias_regularizer, *activity_regularizer;
+    dl_object *kernel_constraint, *bias_constraint;
 } dl_conv2d_layer_options;
 
 typedef struct dl_conv1d_options {
@@ -339,6 +350,7 @@ typedef struct dl_conv1d_options {
     bool use_bias;
     dl_object *kernel_initializer, *bias_initializer;
     dl_object *kernel_regularizer, *bias_regularizer, *activity_regularizer;
+    dl_object *kernel_constraint, *bias_constraint;
 } dl_conv1d_options;
 
 typedef struct dl_depthwise_conv2d_options {
@@ -352,6 +364,7 @@ typedef struct dl_depthwise_conv2d_options {
     bool use_bias;
     dl_object *depthwise_initializer, *bias_initializer;
     dl_object *depthwise_regularizer, *bias_regularizer, *activity_regularizer;
+    dl_object *depthwise_constraint, *bias_constraint;
 } dl_depthwise_conv2d_options;
 
 typedef struct dl_separable_conv2d_options {
@@ -366,6 +379,7 @@ typedef struct dl_separable_conv2d_options {
     bool use_bias;
     dl_object *depthwise_initializer, *pointwise_initializer, *bias_initializer;
     dl_object *depthwise_regularizer, *pointwise_regularizer, *bias_regularizer, *activity_regularizer;
+    dl_object *depthwise_constraint, *pointwise_constraint, *bias_constraint;
 } dl_separable_conv2d_options;
 
 typedef struct dl_conv2d_transpose_options {
@@ -380,6 +394,7 @@ typedef struct dl_conv2d_transpose_options {
     bool use_bias;
     dl_object *kernel_initializer, *bias_initializer;
     dl_object *kernel_regularizer, *bias_regularizer, *activity_regularizer;
+    dl_object *kernel_constraint, *bias_constraint;
 } dl_conv2d_transpose_options;
 
 typedef struct dl_pooling1d_options {
@@ -490,7 +505,7 @@ typedef struct dl_elu_layer_options {
 
 typedef struct dl_prelu_options {
     dl_layer_options layer;
-    dl_object *alpha_initializer, *alpha_regularizer;
+    dl_object *alpha_initializer, *alpha_regularizer, *alpha_constraint;
     dl_ints shared_axes; /* from 0, the batch counted; count 0: none */
 } dl_prelu_options;
 
@@ -510,7 +525,7 @@ typedef struct dl_reversible_embedding_options {
     dl_layer_options layer;
     int64_t input_dim, output_dim;
     bool tie_weights;
-    dl_object *embeddings_initializer, *embeddings_regularizer;
+    dl_object *embeddings_initializer, *embeddings_regularizer, *embeddings_constraint;
     bool mask_zero;
     double logit_soft_cap; /* NaN: none */
 } dl_reversible_embedding_options;
@@ -532,6 +547,7 @@ typedef struct dl_batch_normalization_options {
     bool center, scale;
     dl_object *beta_initializer, *gamma_initializer, *moving_mean_initializer, *moving_variance_initializer;
     dl_object *beta_regularizer, *gamma_regularizer;
+    dl_object *beta_constraint, *gamma_constraint;
 } dl_batch_normalization_options;
 
 typedef struct dl_merging_options {
@@ -629,6 +645,13 @@ typedef struct dl_gain_initializer_options {
 typedef struct dl_l1_l2_options {
     double l1, l2;
 } dl_l1_l2_options; /* l1, l2, l1_l2 */
+
+/* ---- constraints ------------------------------------------------------------------------------------------------- */
+
+typedef struct dl_norm_constraint_options {
+    double min_value, max_value, rate;
+    dl_ints axis; /* from 0: the dimensions whose elements make one vector */
+} dl_norm_constraint_options; /* max_norm, min_max_norm, unit_norm */
 
 #ifdef __cplusplus
 }

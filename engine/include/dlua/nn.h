@@ -1,6 +1,6 @@
-/* dlua/nn.h: layers, activations, initializers, regularizers, losses, metrics, optimizers, schedules and models. Each
- * kind is a family of definitions (dlua/definition.h); an instance is a dl_object at its beginning, so a dl_layer * is
- * also a dl_object *.
+/* dlua/nn.h: layers, activations, initializers, regularizers, constraints, losses, metrics, optimizers, schedules and
+ * models. Each kind is a family of definitions (dlua/definition.h); an instance is a dl_object at its beginning, so a
+ * dl_layer * is also a dl_object *.
  *
  * A model holds a graph of layers and is a layer itself. It is trained and asked from C alone:
  *
@@ -41,6 +41,7 @@ DL_API extern const dl_family dl_layer_family;
 DL_API extern const dl_family dl_activation_family;
 DL_API extern const dl_family dl_initializer_family;
 DL_API extern const dl_family dl_regularizer_family;
+DL_API extern const dl_family dl_constraint_family;
 DL_API extern const dl_family dl_loss_family;
 DL_API extern const dl_family dl_metric_family;
 DL_API extern const dl_family dl_optimizer_family;
@@ -76,6 +77,7 @@ typedef struct dl_weight {
     dl_tensor *value;
     bool trainable;          /* false: a statistic (moving_mean), updated by the layer itself */
     dl_object *regularizer;  /* may be NULL */
+    dl_object *constraint;   /* may be NULL */
 } dl_weight;
 
 /* What is known of the inputs of a call before there are tensors, and how they are meant. */
@@ -198,6 +200,9 @@ DL_API dl_tensor *dl_call_mask(const dl_layer *layer, const dl_layer_call *call,
  * initializer NULL: zeros. */
 DL_API dl_status dl_layer_add_weight(dl_layer *layer, const char *name, int dims, const int64_t *shape,
                                      dl_object *initializer, dl_object *regularizer, bool trainable);
+/* Puts a constraint (NULL: none) on the weight that was added last: steps of training keep to it. DL_INVALID if it does
+ * not fit the weight's shape. */
+DL_API dl_status dl_layer_constrain(dl_layer *layer, dl_object *constraint);
 DL_API dl_status dl_layer_add_child(dl_layer *layer, dl_layer *child);
 /* Inside a call: value becomes weights[index] when the whole step has succeeded (moving statistics). */
 DL_API dl_status dl_layer_assign_later(dl_layer_call *call, dl_layer *layer, int index, dl_tensor *value);
@@ -241,7 +246,7 @@ DL_API dl_status dl_checkpoint(dl_context *context, dl_checkpoint_function funct
                                void (*free_user)(void *user), dl_tensor *const *in, int inputs, dl_tensor **out,
                                int *outputs);
 
-/* ---- activations, initializers, regularizers --------------------------------------------------------------------- */
+/* ---- activations, initializers, regularizers, constraints -------------------------------------------------------- */
 
 typedef struct dl_activation_def {
     dl_definition definition;
@@ -266,6 +271,18 @@ typedef struct dl_regularizer_def {
     dl_definition definition;
     dl_tensor *(*call)(const dl_object *regularizer, dl_tensor *weight); /* the penalty, 0 dimensions */
 } dl_regularizer_def;
+
+typedef struct dl_constraint_def {
+    dl_definition definition;
+    dl_status (*init)(const dl_object *constraint); /* checks the options against each other; may be NULL */
+    /* DL_INVALID if it is not for weights of this shape; NULL: it is for all. */
+    dl_status (*check)(const dl_object *constraint, const dl_tensor *weight);
+    /* Changes a contiguous float tensor that check has let through; allocates nothing, cannot fail. */
+    void (*apply)(const dl_object *constraint, dl_tensor *weight);
+} dl_constraint_def;
+
+/* The weight as the constraint would leave it, a new tensor. */
+DL_API dl_tensor *dl_constrained(const dl_object *constraint, dl_tensor *weight);
 
 /* ---- losses and metrics ------------------------------------------------------------------------------------------ */
 

@@ -22,6 +22,7 @@ typedef struct dl_recurrent_options {
     dl_object *kernel_initializer, *recurrent_initializer, *bias_initializer;
     bool unit_forget_bias;
     dl_object *kernel_regularizer, *recurrent_regularizer, *bias_regularizer, *activity_regularizer;
+    dl_object *kernel_constraint, *recurrent_constraint, *bias_constraint;
     double dropout, recurrent_dropout;
     int64_t seed; /* DL_NONE: a stream of the context's */
     bool return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask;

@@ -14,7 +14,7 @@ extern "C" {
 typedef struct dl_embedding_options {
     dl_layer_options layer;
     int64_t input_dim, output_dim;
-    dl_object *embeddings_initializer, *embeddings_regularizer;
+    dl_object *embeddings_initializer, *embeddings_regularizer, *embeddings_constraint;
     bool mask_zero;
 } dl_embedding_options;
 
@@ -24,6 +24,7 @@ typedef struct dl_layer_normalization_options {
     double epsilon;
     bool center, scale;
     dl_object *beta_initializer, *gamma_initializer, *beta_regularizer, *gamma_regularizer;
+    dl_object *beta_constraint, *gamma_constraint;
 } dl_layer_normalization_options;
 
 typedef struct dl_axis_normalization_options {
@@ -39,6 +40,7 @@ typedef struct dl_group_normalization_options {
     double epsilon;
     bool center, scale;
     dl_object *beta_initializer, *gamma_initializer, *beta_regularizer, *gamma_regularizer;
+    dl_object *beta_constraint, *gamma_constraint;
 } dl_group_normalization_options;
 
 /* ---- attention ------------------------------------------------------------------------------------------------- */
@@ -48,6 +50,7 @@ typedef struct dl_attention_weights_options {
     bool use_bias;
     dl_object *kernel_initializer, *bias_initializer;
     dl_object *kernel_regularizer, *bias_regularizer, *activity_regularizer; /* NULL: none */
+    dl_object *kernel_constraint, *bias_constraint;
     int64_t seed; /* DL_NONE: a stream of the context's */
 } dl_attention_weights_options;
 
