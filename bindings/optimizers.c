@@ -49,6 +49,15 @@ static int optimizer_zero_grad(lua_State *L) {
     return 0;
 }
 
+/* optimizer:finalize_variable_values(variables): the end of a training with use_ema. */
+static int optimizer_finalize_values(lua_State *L) {
+    int count;
+    dl_optimizer *optimizer = check_optimizer(L, "finalize_variable_values");
+    dl_tensor **variables = check_variables(L, "finalize_variable_values", &count);
+    dl_optimizer_finalize_values(optimizer, variables, count);
+    return 0;
+}
+
 static int optimizer_get_config(lua_State *L) {
     dl_object *object = (dl_object *)check_optimizer(L, "get_config");
     dl_value *value = dlua_new_value_box(L);
@@ -62,6 +71,8 @@ static const dlua_function methods[] = {
      "Changes each tensor by its gradient."},
     {"zero_grad", optimizer_zero_grad, "variables: a list of tensors",
      "Drops the gradients of the tensors, so that grad is nil until the next backward."},
+    {"finalize_variable_values", optimizer_finalize_values, "variables: a list of tensors",
+     "With use_ema, puts the moving averages of the tensors in their place, as fit does at its end."},
     {"get_config", optimizer_get_config, "", "The optimizer's class and arguments, as they are saved."},
     {NULL, NULL, NULL, NULL},
 };

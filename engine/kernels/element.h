@@ -142,4 +142,10 @@ typedef struct dl_update {
     double weight_decay;
 } dl_update;
 
+/* What is Ftrl's own. */
+typedef struct dl_ftrl {
+    double power; /* minus the learning rate's */
+    double l1, l2, shrinkage;
+} dl_ftrl;
+
 #endif

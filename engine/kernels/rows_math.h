@@ -212,6 +212,9 @@
  * adadelta: v = rho * v + (1 - rho) * g^2; d = g * sqrt(delta + epsilon) / sqrt(v + epsilon); delta = rho * delta +
  *   (1 - rho) * d^2; w -= lr * d.
  * lion: w -= lr * sign(beta_1 * m + (1 - beta_1) * g); m = beta_2 * m + (1 - beta_2) * g.
+ * ftrl: s = sum + g^2; linear += g + 2 * shrinkage * w - (s^p - sum^p) / lr * w; sum = s; w = (clip(linear, +-l1) -
+ *   linear) / (s^p / lr + 2 * l2), p = power.
+ * moving_average: average = momentum * average + (1 - momentum) * x.
  * axpy: y += alpha * x. scale: x *= alpha. */
 #define DL_OPTIMIZER_ROWS(X)                                                                                           \
     X(sgd, (dl_context * context, dl_element element, void *w, void *velocity, const void *g, const dl_update *update, \
@@ -231,6 +234,10 @@
                  const dl_update *update, double rho, double epsilon, int64_t n))                                      \
     X(lion, (dl_context * context, dl_element element, void *w, void *m, const void *g, const dl_update *update,       \
              double beta_1, double beta_2, int64_t n))                                                                 \
+    X(ftrl, (dl_context * context, dl_element element, void *w, void *sum, void *linear, const void *g,                \
+             const dl_update *update, const dl_ftrl *ftrl, int64_t n))                                                 \
+    X(moving_average, (dl_context * context, dl_element element, void *average, double momentum, const void *x,        \
+                       int64_t n))                                                                                     \
     X(axpy, (dl_context * context, dl_element element, void *y, double alpha, const void *x, int64_t n))               \
     X(scale, (dl_context * context, dl_element element, void *x, double alpha, int64_t n))
 

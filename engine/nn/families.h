@@ -11,10 +11,12 @@ typedef struct dl_activation {
     double options[4]; /* room for the operation's options struct */
 } dl_activation;
 
+#define DL_AVERAGE_SLOT 3 /* the moving average of the variable's values; the slots before are the definition's */
+
 /* One variable's state. */
 typedef struct dl_slots {
     dl_tensor *variable; /* counted: the key must not be used again for another tensor */
-    dl_tensor *tensors[4];
+    dl_tensor *tensors[DL_AVERAGE_SLOT + 1];
     double grad_scale; /* of the update under way */
 } dl_slots;
 

@@ -86,11 +86,26 @@ void dl_optimizer_set_iterations(dl_optimizer *optimizer, int64_t iterations) {
 
 /* ---- state ------------------------------------------------------------------------------------------------------- */
 
+/* Both contiguous, of one shape and dtype. */
+static void copy_values(dl_tensor *to, const dl_tensor *from) {
+    size_t bytes = (size_t)dl_tensor_numel(from) * dl_dtype_size(from->dtype);
+    if (bytes > 0)
+        memcpy(dl_tensor_data(to), dl_tensor_data(from), bytes);
+    dl_tensor_bump(to);
+}
+
 static bool needs_slot(const dl_optimizer *optimizer, int slot) {
     const dl_optimizer_def *definition = definition_of(optimizer);
     return !definition->needs_slot || definition->needs_slot(optimizer->object.options, slot);
 }
 
+static dl_status make_slot(dl_slots *entry, int slot) {
+    const dl_tensor *variable = entry->variable;
+    entry->tensors[slot] = dl_tensor_new(variable->context, variable->dtype, variable->dims, variable->shape);
+    return entry->tensors[slot] ? DL_OK : dl_last_status();
+}
+
+/* An average begins with the variable's value: that of one which comes late has no zero in it. */
 static dl_status make_slots(dl_optimizer *optimizer, dl_slots *entry, dl_tensor *variable) {
     *entry = (dl_slots){.variable = variable};
     dl_retain(variable);
@@ -99,9 +114,15 @@ static dl_status make_slots(dl_optimizer *optimizer, dl_slots *entry, dl_tensor 
     for (int i = 0; status == DL_OK && i < definition->slots; i++) {
         if (!needs_slot(optimizer, i))
             continue;
-        entry->tensors[i] = dl_tensor_new(variable->context, variable->dtype, variable->dims, variable->shape);
+        status = make_slot(entry, i);
         double start = definition->slot_start ? definition->slot_start(optimizer->object.options, i) : 0;
-        status = entry->tensors[i] ? dl_tensor_fill(entry->tensors[i], start) : dl_last_status();
+        if (status == DL_OK)
+            status = dl_tensor_fill(entry->tensors[i], start);
+    }
+    if (status == DL_OK && options_of(optimizer)->use_ema) {
+        status = make_slot(entry, DL_AVERAGE_SLOT);
+        if (status == DL_OK)
+            copy_values(entry->tensors[DL_AVERAGE_SLOT], variable);
     }
     if (status != DL_OK)
         clear_entry(entry);
@@ -141,21 +162,26 @@ static dl_status find_entry(dl_optimizer *optimizer, dl_tensor *variable, int64_
 
 dl_tensor *dl_optimizer_slot(dl_optimizer *optimizer, dl_tensor *variable, int slot, const char **name) {
     const dl_optimizer_def *definition = definition_of(optimizer);
+    bool average = slot == definition->slots && options_of(optimizer)->use_ema;
     *name = NULL;
-    if (slot < 0 || slot >= definition->slots)
+    if (slot < 0 || (slot >= definition->slots && !average))
         return NULL;
-    *name = definition->slot_names[slot];
+    *name = average ? "average" : definition->slot_names[slot];
     int64_t place;
     if (find_entry(optimizer, variable, 0, &place) != DL_OK)
         return NULL;
-    return optimizer->entries[place].tensors[slot];
+    return optimizer->entries[place].tensors[average ? DL_AVERAGE_SLOT : slot];
 }
 
 /* ---- clipping ---------------------------------------------------------------------------------------------------- */
 
+static dl_element element_of(const dl_tensor *tensor) {
+    return tensor->dtype == DL_FLOAT32 ? DL_ELEMENT_FLOAT32 : DL_ELEMENT_FLOAT64;
+}
+
 static dl_status sum_squares(const dl_tensor *grad, double *sum) {
-    return dl_kernel()->sum_squares(grad->context, grad->dtype == DL_FLOAT32 ? DL_ELEMENT_FLOAT32 : DL_ELEMENT_FLOAT64,
-                                    sum, dl_tensor_data(grad), dl_tensor_numel(grad));
+    return dl_kernel()->sum_squares(grad->context, element_of(grad), sum, dl_tensor_data(grad),
+                                    dl_tensor_numel(grad));
 }
 
 /* Keras's g * clipnorm / max(norm, clipnorm), for each gradient. */
@@ -226,11 +252,28 @@ dl_status dl_optimizer_prepare(dl_optimizer *optimizer, dl_tensor *const *variab
     for (int64_t i = 0; i < count; i++)
         if (grads[i])
             DL_TRY(prepare_one(optimizer, variables[i], &grads[i], i));
+        else if (options_of(optimizer)->use_ema)
+            DL_TRY(find_entry(optimizer, variables[i], i, &optimizer->places[i]));
     if (!isnan(options_of(optimizer)->clipnorm))
         return clip_each(optimizer, grads, count);
     if (!isnan(options_of(optimizer)->global_clipnorm))
         return clip_together(optimizer, grads, count);
     return DL_OK;
+}
+
+/* The first step's averages are the values themselves. */
+static void average_values(dl_optimizer *optimizer, dl_tensor *const *variables, int64_t count) {
+    const dl_optimizer_options *options = options_of(optimizer);
+    int64_t frequency = options->ema_overwrite_frequency;
+    bool overwrite = frequency != DL_NONE && (optimizer->iterations + 1) % frequency == 0;
+    for (int64_t i = 0; i < count; i++) {
+        dl_tensor *average = optimizer->entries[optimizer->places[i]].tensors[DL_AVERAGE_SLOT];
+        dl_kernel()->moving_average(optimizer->object.context, element_of(average), dl_tensor_data(average),
+                                    optimizer->iterations == 0 ? 0 : options->ema_momentum,
+                                    dl_tensor_data(variables[i]), dl_tensor_numel(average));
+        if (overwrite)
+            copy_values(variables[i], average);
+    }
 }
 
 void dl_optimizer_commit(dl_optimizer *optimizer, dl_tensor *const *variables, dl_tensor *const *grads,
@@ -245,8 +288,8 @@ void dl_optimizer_commit(dl_optimizer *optimizer, dl_tensor *const *variables, d
         if (!grads[i])
             continue;
         const dl_slots *entry = &optimizer->entries[optimizer->places[i]];
-        void *slots[DL_COUNT(entry->tensors)];
-        for (int k = 0; k < DL_COUNT(slots); k++)
+        void *slots[DL_AVERAGE_SLOT];
+        for (int k = 0; k < DL_AVERAGE_SLOT; k++)
             slots[k] = entry->tensors[k] ? dl_tensor_data(entry->tensors[k]) : NULL;
         update.dtype = variables[i]->dtype;
         update.count = dl_tensor_numel(variables[i]);
@@ -257,7 +300,16 @@ void dl_optimizer_commit(dl_optimizer *optimizer, dl_tensor *const *variables, d
         definition_of(optimizer)->update(&update);
         dl_tensor_bump(variables[i]);
     }
+    if (options->use_ema)
+        average_values(optimizer, variables, count);
     optimizer->iterations++;
+}
+
+void dl_optimizer_finalize_values(dl_optimizer *optimizer, dl_tensor *const *variables, int64_t count) {
+    for (int64_t i = 0; options_of(optimizer)->use_ema && i < count; i++)
+        for (int64_t k = 0; k < optimizer->count; k++)
+            if (optimizer->entries[k].variable == variables[i])
+                copy_values(variables[i], optimizer->entries[k].tensors[DL_AVERAGE_SLOT]);
 }
 
 /* ---- imperative use ---------------------------------------------------------------------------------------------- */

@@ -28,6 +28,13 @@ static dl_update kernel_update(const dl_variable_update *update) {
     OPTIONAL_REAL(type, clipnorm, NAN, DL_OPEN_MIN, "largest norm of each gradient"),                                  \
     OPTIONAL_REAL(type, clipvalue, NAN, DL_OPEN_MIN, "largest absolute value in each gradient"),                       \
     OPTIONAL_REAL(type, global_clipnorm, NAN, DL_OPEN_MIN, "largest norm of all gradients together"),                  \
+    { .name = "use_ema", .kind = DL_FIELD_BOOL, .offset = offsetof(type, optimizer.use_ema),                           \
+      .help = "keep moving averages of the weights, which take their place at the end of fit" },                       \
+    { .name = "ema_momentum", .kind = DL_FIELD_REAL, .offset = offsetof(type, optimizer.ema_momentum),                 \
+      .number = 0.99, .minimum = 0, .maximum = 1, .help = "how much of the averages stays at each step" },             \
+    { .name = "ema_overwrite_frequency", .kind = DL_FIELD_INT,                                                         \
+      .offset = offsetof(type, optimizer.ema_overwrite_frequency), .flags = DL_NONE_OK, .number = (double)DL_NONE,     \
+      .minimum = 1, .maximum = DL_HIGHEST, .help = "put the averages in the weights' place every so many steps" },     \
     { .name = "name", .kind = DL_FIELD_STRING, .offset = offsetof(type, optimizer.name), .flags = DL_NONE_OK,          \
       .help = "of the optimizer; made from the class if none" }
 
@@ -220,6 +227,43 @@ const dl_optimizer_def dl_optimizer_lion = {
                    .formula = "w -= rate * sign(beta_1 m + (1 - beta_1) g); m = beta_2 m + (1 - beta_2) g",
                    .source = "Chen et al. 2023", .fields = lion_fields, .options_size = sizeof(dl_lion_options)},
     .slots = 1, .slot_names = lion_slots, .update = update_lion};
+
+/* ---- Ftrl -------------------------------------------------------------------------------------------------------- */
+
+static const char *const ftrl_slots[] = {"accumulator", "linear"};
+
+static double ftrl_start(const void *options, int slot) {
+    return slot == 0 ? ((const dl_ftrl_options *)options)->initial_accumulator_value : 0;
+}
+
+static void update_ftrl(const dl_variable_update *update) {
+    const dl_ftrl_options *options = update->options;
+    dl_update common = kernel_update(update);
+    dl_ftrl ftrl = {.power = -options->learning_rate_power, .l1 = options->l1_regularization_strength,
+                    .l2 = options->l2_regularization_strength + options->beta / (2 * update->learning_rate),
+                    .shrinkage = options->l2_shrinkage_regularization_strength};
+    dl_kernel()->ftrl(update->context, element_of(update), update->value, update->slots[0], update->slots[1],
+                      update->grad, &common, &ftrl, update->count);
+}
+
+#define STRENGTH(member, help_) DL_REAL(dl_ftrl_options, member, 0.0, 0.0, DL_HIGHEST, 0, help_)
+static const dl_field ftrl_fields[] = {
+    LEARNING_RATE(dl_ftrl_options, "0.001"),
+    DL_REAL(dl_ftrl_options, learning_rate_power, -0.5, DL_LOWEST, 0.0, 0, "how the rate falls with the squares"),
+    DL_REAL(dl_ftrl_options, initial_accumulator_value, 0.1, 0.0, DL_HIGHEST, 0, "the sum of squares at first"),
+    STRENGTH(l1_regularization_strength, "penalty on absolute values, which makes small weights 0"),
+    STRENGTH(l2_regularization_strength, "penalty on squares"),
+    STRENGTH(l2_shrinkage_regularization_strength, "penalty on squares, in the gradient"),
+    DL_REAL(dl_ftrl_options, beta, 0.0, DL_LOWEST, DL_HIGHEST, 0, "penalty on squares, divided by the rate"),
+    WEIGHT_DECAY(dl_ftrl_options, NAN), CLIPPING_AND_NAME(dl_ftrl_options), DL_END};
+
+const dl_optimizer_def dl_optimizer_ftrl = {
+    .definition = {.name = "Ftrl", .aliases = "ftrl", .version = 1,
+                   .help = "Follow the regularized leader: sparse weights for large and shallow models.",
+                   .formula = "z += g - (s'^p - s^p) / rate * w; w = (clip(z, +-l1) - z) / (s'^p / rate + 2 l2), s' = "
+                              "s + g^2, p = -learning_rate_power",
+                   .source = "McMahan et al. 2013", .fields = ftrl_fields, .options_size = sizeof(dl_ftrl_options)},
+    .slots = 2, .slot_names = ftrl_slots, .slot_start = ftrl_start, .update = update_ftrl};
 
 /* ---- RMSprop ----------------------------------------------------------------------------------------------------- */
 

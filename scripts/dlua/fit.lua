@@ -376,6 +376,9 @@ function fit.run(model, options)
     run.progress:abandon()
     error(message, 0) -- it names the user's line already
   end
+  if options.epochs > 0 then
+    model.optimizer:finalize_variable_values(model.trainable_weights)
+  end
   local last = {}
   for name, series in pairs(history.history) do
     last[name] = series[#series]

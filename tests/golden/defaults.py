@@ -35,7 +35,7 @@ NAMES = {
                 "Precision", "Recall", "F1Score", "FBetaScore", "AUC", "RootMeanSquaredError", "CosineSimilarity",
                 "R2Score", "KLDivergence", "Poisson", "Hinge", "SquaredHinge", "CategoricalHinge", "LogCoshError",
                 "MeanAbsolutePercentageError", "MeanSquaredLogarithmicError"],
-    "optimizers": ["SGD", "Adam", "AdamW", "RMSprop", "Nadam", "Adamax", "Adagrad", "Adadelta", "Lion"],
+    "optimizers": ["SGD", "Adam", "AdamW", "RMSprop", "Nadam", "Adamax", "Adagrad", "Adadelta", "Lion", "Ftrl"],
     "optimizers.schedules": ["ExponentialDecay", "InverseTimeDecay", "PolynomialDecay", "PiecewiseConstantDecay",
                              "CosineDecay", "CosineDecayRestarts"],
     "initializers": ["Zeros", "Ones", "Constant", "RandomNormal", "RandomUniform", "TruncatedNormal", "GlorotUniform",

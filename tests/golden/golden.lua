@@ -29,6 +29,8 @@ function File:input(name, dtype)
   return tensor:clone()
 end
 
+local CONSTRAINTS = { MaxNorm = true, MinMaxNorm = true, NonNeg = true, UnitNorm = true }
+
 --- The options as a Lua user gives them: infinite numbers, and instances of regularizers and constraints.
 function golden.options(case)
   local options = {}
@@ -40,7 +42,7 @@ function golden.options(case)
       for field, number in pairs(value) do
         fields[field] = field ~= "class" and number or nil
       end
-      value = (dlua.regularizers[value.class] or dlua.constraints[value.class])(fields)
+      value = (CONSTRAINTS[value.class] and dlua.constraints or dlua.regularizers)[value.class](fields)
     end
     options[name] = value
   end

@@ -7,6 +7,7 @@ from keras.src.backend.common import dtypes
 
 def use():
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")  # else layers keep the type that the first of them was made with
     keras.config.set_image_data_format("channels_last")
     dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
     assert keras.backend.result_type("float64", "float32") == "float64"

@@ -18,10 +18,14 @@ OWN = {
     "AdamW": [{}, {"learning_rate": 0.05, "weight_decay": 0.1}, {"learning_rate": 0.05, "amsgrad": True}],
     "RMSprop": [{}, {"learning_rate": 0.05, "rho": 0.8}, {"learning_rate": 0.05, "momentum": 0.9},
                 {"learning_rate": 0.05, "centered": True}, {"learning_rate": 0.05, "centered": True, "momentum": 0.5}],
+    "Ftrl": [{}, {"learning_rate": 0.05}, {"learning_rate": 0.05, "learning_rate_power": -0.8, "beta": 0.1},
+             {"learning_rate": 0.1, "l1_regularization_strength": 0.3, "initial_accumulator_value": 0.2},
+             {"learning_rate": 0.1, "l2_regularization_strength": 0.3, "l2_shrinkage_regularization_strength": 0.2}],
 }
 
 # What all optimizers take. Each clip is smaller than most of the gradients below.
-SHARED = [{"clipnorm": 0.5}, {"clipvalue": 0.2}, {"global_clipnorm": 0.7}, {"weight_decay": 0.05}]
+SHARED = [{"clipnorm": 0.5}, {"clipvalue": 0.2}, {"global_clipnorm": 0.7}, {"weight_decay": 0.05},
+          {"use_ema": True, "ema_momentum": 0.6, "ema_overwrite_frequency": 2}]
 
 
 def add(cases, name, options):

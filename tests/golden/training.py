@@ -1,4 +1,4 @@
-"""Golden losses of the first 20 training steps of two networks, computed by Keras in float64.
+"""Golden losses of the first 20 training steps of networks, computed by Keras in float64.
 
 Both sides make the initial weights from a formula, so the file need not hold them. Element i (row-major) of variable k
 (kernel, bias, kernel, ... in the model's order), both counted from 0, is
@@ -14,7 +14,9 @@ where limit[k] is a power of two near Glorot's limit, or 0 for biases. It has 24
 A case's fields: `data` (the data set; its first `count` training images in file order, without shuffling, in batches of
 `batch_size`), `scale` (pixels are divided by it, in float32), `input_shape`, `layers` (class and options), `optimizer`,
 `loss`, `limits`. `outputs` has one tensor: each step's loss before its update, on that step's batch alone. `norms_after`
-has the Euclidean norm of each variable after the last step."""
+has the Euclidean norm of each variable after the last step; with averages of the variables (use_ema), after they have
+been put in their place. The kind `constrained_training` has an optimizer with options, and constraints, both as objects.
+"""
 
 import gzip
 import pathlib
@@ -50,7 +52,35 @@ NETWORKS = {
                    ["Dense", {"units": 10, "activation": "softmax"}]],
         "limits": [2**-3, 0, 2**-3, 0, 2**-2, 0],
     },
+    "digits_constrained": {
+        "data": "digits", "scale": 16, "input_shape": [8, 8, 1],
+        "layers": [["Conv2D", {"filters": 8, "kernel_size": [3, 3], "activation": "relu",
+                               "kernel_constraint": {"class": "MaxNorm", "max_value": 0.25, "axis": [1, 2, 3]},
+                               "bias_constraint": {"class": "NonNeg"}}],
+                   ["Flatten", {}],
+                   ["Dense", {"units": 16, "activation": "relu",
+                              "kernel_constraint": {"class": "MinMaxNorm", "min_value": 0.9, "max_value": 1.1,
+                                                    "rate": 0.5}}],
+                   ["Dense", {"units": 10, "activation": "softmax", "kernel_constraint": {"class": "UnitNorm"}}]],
+        "limits": [2**-3, 0, 2**-3, 0, 2**-2, 0],
+        "optimizer": {"class": "SGD", "learning_rate": 0.05, "momentum": 0.9, "use_ema": True, "ema_momentum": 0.8,
+                      "ema_overwrite_frequency": 7},
+    },
 }
+
+
+def made(module, description):
+    """The object of {"class": ..., options}, whose axis counts from 1."""
+    options = {key: value for key, value in description.items() if key != "class"}
+    if "axis" in options:
+        options["axis"] = [place - 1 for place in options["axis"]]
+    return getattr(module, description["class"])(**options)
+
+
+def layer(name, options):
+    options = {key: made(keras.constraints, value) if isinstance(value, dict) else value
+               for key, value in options.items()}
+    return getattr(keras.layers, name)(**options)
 
 
 def read_idx(path):
@@ -80,9 +110,10 @@ def train(network):
     images = read_idx(folder / f"{prefix}images-idx3-ubyte.gz")[:count].astype(np.float32) / np.float32(network["scale"])
     images = images.reshape(count, *network["input_shape"]).astype(keras.config.floatx())
     labels = read_idx(folder / f"{prefix}labels-idx1-ubyte.gz")[:count]
-    stack = [getattr(keras.layers, name)(**options) for name, options in network["layers"]]
+    stack = [layer(name, options) for name, options in network["layers"]]
     model = keras.Sequential([keras.Input(network["input_shape"]), *stack])
-    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+    optimizer = made(keras.optimizers, network["optimizer"]) if "optimizer" in network else "adam"
+    model.compile(optimizer=optimizer, loss="sparse_categorical_crossentropy")
     for k, (variable, limit) in enumerate(zip(model.weights, network["limits"], strict=True)):
         variable.assign(formula(k, variable.shape, limit))
     losses = []
@@ -90,6 +121,7 @@ def train(network):
         batch = slice(step * BATCH, (step + 1) * BATCH)
         model.reset_metrics()
         losses.append(float(model.train_on_batch(images[batch], labels[batch])))
+    model.optimizer.finalize_variable_values(model.trainable_variables)
     norms = [np.linalg.norm(to_numpy(variable.value)) for variable in model.weights]
     return np.array(losses), np.array(norms, np.float64)
 
@@ -98,13 +130,15 @@ def make():
     cases = Cases("training")
     for name, network in NETWORKS.items():
         keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
         single, _ = train(network)
         keras64.use()
         losses, norms = train(network)
         # Keras's own float32 must stay within the bound that dlua's float32 is held to.
         assert np.abs(single - losses).max() < 1e-4, np.abs(single - losses).max()
-        cases.add(f"training/{name}", "training", name, count=STEPS * BATCH, batch_size=BATCH, optimizer="adam",
-                  loss="sparse_categorical_crossentropy", tolerance=1e-4, **network,
+        kind = "constrained_training" if "optimizer" in network else "training"
+        cases.add(f"training/{name}", kind, name, count=STEPS * BATCH, batch_size=BATCH,
+                  loss="sparse_categorical_crossentropy", tolerance=1e-4, **{"optimizer": "adam", **network},
                   outputs=[cases.store(f"{name}/losses", losses)],
                   norms_after=cases.store(f"{name}/norms", norms))
         print(f"{name}: loss {losses[0]:.4f} to {losses[-1]:.4f}, float32 differs by {np.abs(single - losses).max():.1e}")

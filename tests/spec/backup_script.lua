@@ -12,13 +12,14 @@ local model = dlua.Sequential {
   layers.BatchNormalization {},
   layers.Flatten {},
   layers.GaussianNoise { 0.1 },
-  layers.Dense { 32, activation = "relu" },
+  layers.Dense { 32, activation = "relu", kernel_constraint = "max_norm" },
   layers.Dropout { 0.3 },
   layers.Dense { 10, activation = "softmax" },
 }
 local schedules = dlua.optimizers.schedules
 local rate = schedules.WarmUp { schedules.CosineDecay { 0.01, 400 }, 20 }
-model:compile { optimizer = dlua.optimizers.Adam { rate, clipnorm = 1.0 }, loss = "sparse_categorical_crossentropy" }
+local optimizer = dlua.optimizers.Adam { rate, clipnorm = 1.0, use_ema = true, ema_overwrite_frequency = 30 }
+model:compile { optimizer = optimizer, loss = "sparse_categorical_crossentropy" }
 model:fit { x, y, epochs = 12, batch_size = 16, verbose = 0,
   callbacks = { dlua.callbacks.BackupAndRestore { arg[1], save_freq = math.tointeger(arg[2]) or arg[2] } } }
 for _, weight in ipairs(model:get_weights()) do

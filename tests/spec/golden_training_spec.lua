@@ -35,13 +35,21 @@ end
 local function build(case, dtype)
   local model = dlua.Sequential {}
   for i, layer in ipairs(case.layers) do
-    local options = layer[2]
+    local options = golden.options { options = layer[2] }
     options.dtype = dtype
     options.input_shape = i == 1 and case.input_shape or nil
     model:add(dlua.layers[layer[1]](options))
   end
   set_weights(model, case.limits)
-  model:compile { optimizer = case.optimizer, loss = case.loss }
+  local optimizer = case.optimizer
+  if type(optimizer) == "table" then
+    local options = {}
+    for name, value in pairs(optimizer) do
+      options[name] = name ~= "class" and value or nil
+    end
+    optimizer = dlua.optimizers[optimizer.class](options)
+  end
+  model:compile { optimizer = optimizer, loss = case.loss }
   return model
 end
 
@@ -69,6 +77,7 @@ describe("training", function()
           losses[#losses + 1] = model:logs().loss
         end
         file:check(case, "the losses", dlua.tensor(losses, { dtype = dtype }), case.outputs[1], dtype)
+        model.optimizer:finalize_variable_values(model.trainable_weights)
         local norms = {}
         for k, variable in ipairs(model.weights) do
           norms[k] = variable:norm():item()

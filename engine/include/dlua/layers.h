@@ -228,6 +228,7 @@ extern "C" {
     X(adagrad)                                                                                                         \
     X(adadelta)                                                                                                        \
     X(lion)                                                                                                            \
+    X(ftrl)                                                                                                            \
     X(rmsprop)
 
 #define DL_SCHEDULE_TABLE(X)                                                                                           \

@@ -355,6 +355,9 @@ typedef struct dl_optimizer_options {
     dl_alternative learning_rate; /* which 0: a number (as.real), 1: a schedule (as.object) */
     double weight_decay;          /* NaN: none */
     double clipnorm, clipvalue, global_clipnorm; /* NaN: none */
+    bool use_ema; /* keep a moving average of each variable's values; see dl_optimizer_finalize_values */
+    double ema_momentum;
+    int64_t ema_overwrite_frequency; /* the variables become their averages every so many steps; DL_NONE: never */
     char *name;
 } dl_optimizer_options;
 
@@ -376,7 +379,7 @@ typedef struct dl_variable_update {
 
 typedef struct dl_optimizer_def {
     dl_definition definition;
-    int slots; /* tensors of state kept for each variable, at most 4 */
+    int slots; /* tensors of state kept for each variable, at most 3 */
     const char *const *slot_names;
     /* False if these options do without the slot. NULL: all are needed. */
     bool (*needs_slot)(const void *options, int slot);
@@ -391,6 +394,9 @@ typedef struct dl_optimizer dl_optimizer;
 DL_API dl_status dl_optimizer_step(dl_optimizer *optimizer, dl_tensor *const *variables, int64_t count);
 /* Drops the gradients, so that the next backward begins with none. */
 DL_API dl_status dl_zero_grad(dl_tensor *const *variables, int64_t count);
+/* With use_ema: the variables become their moving averages, which fit does at its end; those that no step has changed
+ * stay. Else nothing. Allocates nothing, cannot fail. */
+DL_API void dl_optimizer_finalize_values(dl_optimizer *optimizer, dl_tensor *const *variables, int64_t count);
 DL_API double dl_optimizer_learning_rate(const dl_optimizer *optimizer);
 DL_API dl_status dl_optimizer_set_learning_rate(dl_optimizer *optimizer, double rate); /* DL_STATE with a schedule */
 DL_API int64_t dl_optimizer_iterations(const dl_optimizer *optimizer);

@@ -40,6 +40,12 @@ typedef struct dl_lion_options {
     double beta_1, beta_2;
 } dl_lion_options;
 
+typedef struct dl_ftrl_options {
+    dl_optimizer_options optimizer;
+    double learning_rate_power, initial_accumulator_value;
+    double l1_regularization_strength, l2_regularization_strength, l2_shrinkage_regularization_strength, beta;
+} dl_ftrl_options;
+
 /* ---- schedules --------------------------------------------------------------------------------------------------- */
 
 typedef struct dl_exponential_decay_options {

@@ -18,6 +18,7 @@ typedef struct update_call {
     double alpha; /* Adam's corrected learning rate; the factor of axpy and scale */
     double gradient_part, square_part; /* Nadam's factors of g and of v */
     bool nesterov;
+    dl_ftrl ftrl;
     int64_t n;
 } update_call;
 
@@ -144,6 +145,20 @@ dl_status DL_KERNEL(lion)(dl_context *context, dl_element element, void *w, void
                           const dl_update *update, double beta_1, double beta_2, int64_t n) {
     update_call call = {.update = *update, .w = w, .state = {m}, .g = g, .beta_1 = beta_1, .beta_2 = beta_2, .n = n};
     return run_update(context, element, &call, 0.25, lion_tile_f32, lion_tile_f64);
+}
+
+dl_status DL_KERNEL(ftrl)(dl_context *context, dl_element element, void *w, void *sum, void *linear, const void *g,
+                          const dl_update *update, const dl_ftrl *ftrl, int64_t n) {
+    update_call call = {.update = *update, .w = w, .state = {sum, linear}, .g = g, .ftrl = *ftrl, .n = n};
+    if (ftrl->power == 0.5)
+        return run_update(context, element, &call, 0.4, ftrl_root_tile_f32, ftrl_root_tile_f64);
+    return run_update(context, element, &call, 2, ftrl_tile_f32, ftrl_tile_f64);
+}
+
+dl_status DL_KERNEL(moving_average)(dl_context *context, dl_element element, void *average, double momentum,
+                                    const void *x, int64_t n) {
+    update_call call = {.w = average, .g = x, .momentum = momentum, .n = n};
+    return run_update(context, element, &call, 0.15, moving_average_tile_f32, moving_average_tile_f64);
 }
 
 dl_status DL_KERNEL(axpy)(dl_context *context, dl_element element, void *y, double alpha, const void *x, int64_t n) {

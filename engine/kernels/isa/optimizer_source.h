@@ -184,6 +184,43 @@ static void LOOP(lion_tile)(void *argument, int64_t tile, int worker) {
     }
 }
 
+#define FTRL(name, POWER)                                                                                              \
+    static void LOOP(name)(void *argument, int64_t tile, int worker) {                                                 \
+        BEGIN;                                                                                                         \
+        R *sum = (R *)call->state[0] + first;                                                                          \
+        R *linear = (R *)call->state[1] + first;                                                                       \
+        const R shrinkage = (R)(2 * call->ftrl.shrinkage), l1 = (R)call->ftrl.l1, l2 = (R)(2 * call->ftrl.l2);         \
+        const R power = (R)call->ftrl.power;                                                                           \
+        (void)power;                                                                                                   \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            R g = LOOP(prepared)(gradient[i], gradient_scale, clip), x = w[i] * kept;                                  \
+            R before = POWER(sum[i]);                                                                                  \
+            sum[i] += g * g;                                                                                           \
+            R after = POWER(sum[i]);                                                                                   \
+            R z = linear[i] + (g + shrinkage * x - (after - before) / learning_rate * x);                              \
+            linear[i] = z;                                                                                             \
+            R clipped = z < -l1 ? -l1 : z > l1 ? l1 : z;                                                               \
+            w[i] = (clipped - z) / (after / learning_rate + l2);                                                       \
+        }                                                                                                              \
+    }
+#define GENERAL_POWER(x) m_pow(x, power)
+FTRL(ftrl_root_tile, m_sqrt)
+FTRL(ftrl_tile, GENERAL_POWER)
+#undef GENERAL_POWER
+#undef FTRL
+
+static void LOOP(moving_average_tile)(void *argument, int64_t tile, int worker) {
+    (void)worker;
+    const update_call *call = argument;
+    int64_t first = tile * TILE, n = DL_MIN(call->n - first, TILE);
+    R *average = (R *)call->w + first;
+    const R *x = (const R *)call->g + first;
+    const R momentum = (R)call->momentum, rest = (R)(1 - call->momentum);
+    _Pragma("omp simd") for (int64_t i = 0; i < n; i++) {
+        average[i] = momentum * average[i] + rest * x[i];
+    }
+}
+
 static void LOOP(axpy_tile)(void *argument, int64_t tile, int worker) {
     (void)worker;
     const update_call *call = argument;
