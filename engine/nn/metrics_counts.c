@@ -161,7 +161,7 @@ DEFINE_AT(recall, "Recall", "recall", "Share of the targets of yes that are foun
 
 /* ---- AUC --------------------------------------------------------------------------------------------------------- */
 
-enum { CURVE_ROC, CURVE_PR };
+enum { CURVE_ROC, CURVE_PR, CURVE_PRGAIN };
 enum { INTERPOLATION, MINORING, MAJORING };
 
 static int64_t auc_thresholds(const dl_auc_options *options) {
@@ -178,8 +178,7 @@ static double auc_threshold(const dl_auc_options *options, int64_t i) {
                                                      : (double)i / (double)(count - 1);
 }
 
-static dl_status auc_init(const dl_object *metric) {
-    const dl_auc_options *options = DL_OPTIONS(metric, dl_auc_options);
+static dl_status check_auc_thresholds(const dl_auc_options *options) {
     const dl_value *given = &options->thresholds;
     bool right = given->kind == DL_VALUE_NONE || given->kind == DL_VALUE_LIST;
     for (int64_t i = 1; right && given->kind == DL_VALUE_LIST && i + 1 < auc_thresholds(options); i++)
@@ -188,8 +187,70 @@ static dl_status auc_init(const dl_object *metric) {
     return right ? DL_OK : dl_fail(DL_INVALID, "AUC: thresholds is a growing list of numbers from 0 to 1");
 }
 
+static bool has_label_weights(const dl_auc_options *options) {
+    return options->label_weights.kind == DL_VALUE_LIST;
+}
+
+static double label_weight(const dl_auc_options *options, int64_t label) {
+    return has_label_weights(options) ? number_of(&options->label_weights.as.list.items[label], 1) : 1;
+}
+
+static dl_status auc_init(const dl_object *metric) {
+    const dl_auc_options *options = DL_OPTIONS(metric, dl_auc_options);
+    DL_TRY(check_auc_thresholds(options));
+    bool right = options->label_weights.kind == DL_VALUE_NONE || has_label_weights(options);
+    for (int64_t i = 0; right && has_label_weights(options) && i < options->label_weights.as.list.count; i++)
+        right = number_of(&options->label_weights.as.list.items[i], -1) >= 0;
+    if (!right)
+        return dl_fail(DL_INVALID, "AUC: label_weights is a list of numbers of at least 0");
+    if (options->num_labels != DL_NONE && !options->multi_label)
+        return dl_fail(DL_INVALID, "AUC: num_labels is for multi_label = true");
+    return DL_OK;
+}
+
+/* The sums of one curve; with multi_label those of each label come one after the other. */
+static int64_t curve_size(const dl_auc_options *options) {
+    return 2 * (auc_thresholds(options) + 1);
+}
+
 static int64_t auc_size(const dl_object *metric) {
-    return 2 * (auc_thresholds(DL_OPTIONS(metric, dl_auc_options)) + 1);
+    const dl_auc_options *options = DL_OPTIONS(metric, dl_auc_options);
+    if (!options->multi_label)
+        return curve_size(options);
+    return options->num_labels == DL_NONE ? 0 : options->num_labels * curve_size(options);
+}
+
+/* Predictions without labels of their own are refused by add_auc. */
+static int64_t auc_size_for(const dl_object *metric, const dl_tensor *prediction) {
+    const dl_auc_options *options = DL_OPTIONS(metric, dl_auc_options);
+    if (!options->multi_label || options->num_labels != DL_NONE || prediction->dims != 2)
+        return ((const dl_metric *)metric)->size;
+    return prediction->shape[1] * curve_size(options);
+}
+
+static dl_status check_labels(const dl_auc_options *options, const dl_tensor *prediction) {
+    int64_t labels = prediction->dims > 1 ? prediction->shape[prediction->dims - 1] : 1;
+    if (options->multi_label && (prediction->dims != 2 || labels == 0))
+        return dl_fail(DL_SHAPE, "multi_label = true takes predictions (N, labels), got %s",
+                       dl_tensor_text(prediction).at);
+    if (options->num_labels != DL_NONE && options->num_labels != labels)
+        return dl_fail(DL_SHAPE, "num_labels is %lld, and the predictions are %s", (long long)options->num_labels,
+                       dl_tensor_text(prediction).at);
+    if (has_label_weights(options) && options->label_weights.as.list.count != labels)
+        return dl_fail(DL_SHAPE, "there are %lld label_weights, and the predictions are %s",
+                       (long long)options->label_weights.as.list.count, dl_tensor_text(prediction).at);
+    return DL_OK;
+}
+
+/* Without multi_label all columns go into one curve, and the labels' weights are weights of the columns. */
+static void count_label(const dl_auc_options *options, const dl_metric_rows *rows, const double *thresholds,
+                        int64_t label, double *sums) {
+    double factor = options->multi_label ? 1 : label_weight(options, label);
+    for (int64_t r = 0; r < rows->rows; r++) {
+        int64_t place = r * rows->columns + label;
+        count_one(thresholds, auc_thresholds(options), rows->target[place], rows->prediction[place],
+                  factor * (rows->weights ? rows->weights[r] : 1), sums);
+    }
 }
 
 static dl_status add_auc(const dl_object *metric, dl_tensor *target, dl_tensor *prediction, dl_tensor *weights,
@@ -197,6 +258,7 @@ static dl_status add_auc(const dl_object *metric, dl_tensor *target, dl_tensor *
     const dl_auc_options *options = DL_OPTIONS(metric, dl_auc_options);
     int64_t count = auc_thresholds(options);
     dl_metric_rows rows;
+    DL_TRY(check_labels(options, prediction));
     if (options->from_logits)
         prediction = dl_sigmoid(prediction->context, prediction);
     DL_TRY(prediction ? dl_read_rows(target, prediction, weights, &rows) : dl_last_status());
@@ -205,9 +267,9 @@ static dl_status add_auc(const dl_object *metric, dl_tensor *target, dl_tensor *
         return dl_last_status();
     for (int64_t i = 0; i < count; i++)
         thresholds[i] = auc_threshold(options, i);
-    for (int64_t place = 0; place < rows.rows * rows.columns; place++)
-        count_one(thresholds, count, rows.target[place], rows.prediction[place],
-                  rows.weights ? rows.weights[place / rows.columns] : 1, sums);
+    for (int64_t label = 0; label < rows.columns; label++)
+        count_label(options, &rows, thresholds, label,
+                    sums + (options->multi_label ? label * curve_size(options) : 0));
     dl_free(thresholds);
     return DL_OK;
 }
@@ -228,24 +290,34 @@ static double interpolated_precision(const auc_step *s) {
     return divide(slope * (yes + intercept * log(ratio)), s->all_yes);
 }
 
+/* The curve's point at threshold k of the step. PRGAIN: Flach and Kull 2015. */
+static void curve_point(const dl_auc_options *options, const auc_step *s, int k, double *x, double *y) {
+    double recall = divide(s->yes[k], s->all_yes), scale = divide(s->all_yes, s->all_no);
+    if (options->curve == CURVE_ROC) {
+        *x = divide(s->no[k], s->all_no);
+        *y = recall;
+    } else if (options->curve == CURVE_PR) {
+        *x = recall;
+        *y = divide(s->yes[k], s->yes[k] + s->no[k]);
+    } else {
+        *x = s->yes[k] == 0 ? 0 : fmax(1 - scale * (s->all_yes - s->yes[k]) / s->yes[k], 0);
+        *y = s->yes[k] == 0 ? 1 : 1 - scale * s->no[k] / s->yes[k];
+    }
+}
+
 static double step_area(const dl_auc_options *options, const auc_step *s) {
     double x[2], y[2];
     if (options->curve == CURVE_PR && options->summation_method == INTERPOLATION)
         return interpolated_precision(s);
-    for (int k = 0; k < 2; k++) {
-        double recall = divide(s->yes[k], s->all_yes);
-        bool roc = options->curve == CURVE_ROC;
-        x[k] = roc ? divide(s->no[k], s->all_no) : recall;
-        y[k] = roc ? recall : divide(s->yes[k], s->yes[k] + s->no[k]);
-    }
+    for (int k = 0; k < 2; k++)
+        curve_point(options, s, k, &x[k], &y[k]);
     double height = options->summation_method == INTERPOLATION ? (y[0] + y[1]) / 2
                     : options->summation_method == MINORING    ? fmin(y[0], y[1])
                                                                : fmax(y[0], y[1]);
     return (x[0] - x[1]) * height;
 }
 
-static double auc_result(const dl_object *metric, const double *sums) {
-    const dl_auc_options *options = DL_OPTIONS(metric, dl_auc_options);
+static double curve_area(const dl_auc_options *options, const double *sums) {
     int64_t count = auc_thresholds(options);
     auc_step s = {.all_yes = above(sums, count, -1, 0), .all_no = above(sums, count, -1, 1)};
     double area = 0;
@@ -260,20 +332,40 @@ static double auc_result(const dl_object *metric, const double *sums) {
     return area;
 }
 
+/* With multi_label the mean of the labels' areas, by their weights. */
+static double auc_result(const dl_object *metric, const double *sums) {
+    const dl_auc_options *options = DL_OPTIONS(metric, dl_auc_options);
+    if (!options->multi_label)
+        return curve_area(options, sums);
+    int64_t labels = ((const dl_metric *)metric)->size / curve_size(options);
+    double area = 0, total = 0;
+    for (int64_t label = 0; label < labels; label++) {
+        area += label_weight(options, label) * curve_area(options, sums + label * curve_size(options));
+        total += label_weight(options, label);
+    }
+    return divide(area, total);
+}
+
 static const dl_field auc_fields[] = {
     DL_INT(dl_auc_options, num_thresholds, 200, 2, DL_HIGHEST, 0, "how many thresholds the curve is drawn with"),
-    DL_ENUM(dl_auc_options, curve, "ROC", "ROC|PR", 0, "ROC: recall over the false alarms; PR: precision over recall"),
+    DL_ENUM(dl_auc_options, curve, "ROC", "ROC|PR|PRGAIN", 0,
+            "ROC: recall over the false alarms; PR: precision over recall; PRGAIN: both measured against always yes"),
     DL_ENUM(dl_auc_options, summation_method, "interpolation", "interpolation|minoring|majoring", 0,
             "of the area between two thresholds"),
     NAME(dl_auc_options, NULL),
     DL_VALUE_FIELD(dl_auc_options, thresholds, DL_NONE_OK, "a growing list; none: num_thresholds even ones"),
+    DL_BOOL(dl_auc_options, multi_label, false, 0, "a curve for each of the labels; the result is the mean"),
+    DL_INT(dl_auc_options, num_labels, DL_NONE, 1, DL_HIGHEST, DL_NONE_OK,
+           "with multi_label: how many there are; none: as in the first batch"),
+    DL_VALUE_FIELD(dl_auc_options, label_weights, DL_NONE_OK,
+                   "a list: of the labels in the mean; without multi_label, of the columns in the curve"),
     DL_BOOL(dl_auc_options, from_logits, false, 0, "the predictions are logits"), DL_END};
 
 const dl_metric_def dl_metric_auc = {
     .definition = {.name = "AUC", .aliases = "auc", .version = 1,
                    .help = "The area under a curve: how likely a yes is ranked above a no (ROC), or mean precision.",
                    .fields = auc_fields, .options_size = sizeof(dl_auc_options)},
-    .init = auc_init, .size = auc_size, .add = add_auc, .result = auc_result};
+    .init = auc_init, .size = auc_size, .size_for = auc_size_for, .add = add_auc, .result = auc_result};
 
 /* ---- F scores ---------------------------------------------------------------------------------------------------- */
 

@@ -277,6 +277,27 @@ def loss_values(cases):
     group.add("weighted", "CTC", text, normal("ctc/logits2", 4, 6, 4, scale=2), weight)
 
 
+def labelled_areas(cases, yes_no):
+    """AUC of several columns. Their weights go through float32 in Keras, so these have few bits."""
+    def both(place, options, batch=yes_no):
+        batches = [batch(f"AUC/{place}{i}", n) for i, n in enumerate(metrics.SIZES)]
+        metrics.add(cases, f"AUC/{place}", "AUC", batches, options)
+        for i, arrays in enumerate(batches):
+            arrays.append(np.round(uniform(f"AUC/{place}/weight{i}", len(arrays[0]), low=0, high=2) * 8) / 8)
+        metrics.add(cases, f"AUC/{place}_weighted", "AUC", batches, options)
+
+    labels = {"multi_label": True}
+    weights = {"label_weights": [0.5, 2.0, 0.25]}
+    for curve in ("ROC", "PR", "PRGAIN"):
+        both(f"labels_{curve}", {**labels, "curve": curve})
+        both(f"label_weights_{curve}", {**labels, "num_labels": 3, **weights, "curve": curve,
+                                        "summation_method": "minoring"})
+    both("labels_thresholds", {**labels, "thresholds": [0.1, 0.5, 0.6]})
+    both("labels_logits", {**labels, "from_logits": True},
+         lambda id, n: [losses.bits(id, n, 3), normal(id + "p", n, 3)])
+    both("column_weights", weights)
+
+
 def metric_results(cases):
     both = metrics.both
     yes_no = lambda id, n: [losses.bits(id, n, 3), uniform(id + "p", n, 3, low=0, high=1)]
@@ -288,7 +309,7 @@ def metric_results(cases):
         both(cases, name, yes_no, {"thresholds": [0.2, 0.5, 0.8]}, place="thresholds")
         both(cases, name, classes, {"top_k": 2}, place="top_k")
         both(cases, name, yes_no, {"class_id": 2}, {"class_id": 1}, place="class_id")
-    for curve in ("ROC", "PR"):
+    for curve in ("ROC", "PR", "PRGAIN"):
         for method in ("interpolation", "minoring", "majoring"):
             options = {"curve": curve, "summation_method": method}
             both(cases, "AUC", column, options, place=f"{curve}_{method}")
@@ -298,6 +319,7 @@ def metric_results(cases):
     both(cases, "AUC", column, {"thresholds": [0.1, 0.5, 0.6]}, place="thresholds")
     both(cases, "AUC", lambda id, n: [losses.bits(id, n, 1), normal(id + "p", n, 1)], {"from_logits": True},
          place="logits")
+    labelled_areas(cases, yes_no)
     for average in ("micro", "macro", "weighted", None):
         options = {"average": average} if average else {}
         both(cases, "F1Score", classes, options, place=f"{average}")

@@ -20,8 +20,6 @@ local NOT_TAKEN = {
   flash_attention = true, sliding_window = true, use_gate = true, attention_axes = true,
   -- fans over other axes than the usual ones, and labels sorted by score
   input_axes = true, output_axes = true, from_sorted_ids = true,
-  -- an AUC for each label
-  multi_label = true, num_labels = true, label_weights = true,
 }
 
 --- Losses and metrics compute in their inputs' dtype.

@@ -103,3 +103,54 @@ describe("a result of several values", function()
     end))
   end)
 end)
+
+describe("AUC of several labels", function()
+  local target = dlua.tensor { { 1.0, 0 }, { 0, 1 }, { 1, 1 } }
+  local prediction = dlua.tensor { { 0.9, 0.2 }, { 0.4, 0.3 }, { 0.8, 0.9 } }
+
+  it("is the mean of the labels' own", function()
+    local whole, sum = metrics.AUC { multi_label = true }, 0
+    assert.equal(0, whole:result())
+    whole:update_state(target, prediction)
+    for label = 1, 2 do
+      local one = metrics.AUC {}
+      one:update_state(target[{ {}, label }], prediction[{ {}, label }])
+      sum = sum + one:result()
+    end
+    assert.near(sum / 2, whole:result(), 1e-12)
+    whole:reset_state()
+    assert.equal(0, whole:result())
+  end)
+
+  it("is measured in training, and saved with its options", function()
+    local model = dlua.Sequential { dlua.layers.Dense { 2, activation = "sigmoid", input_shape = { 2 } } }
+    model:compile { loss = "binary_crossentropy",
+      metrics = { metrics.AUC { multi_label = true, label_weights = { 1, 3 }, name = "area" } } }
+    model:fit { prediction, target, verbose = 0 }
+    local path = os.tmpname()
+    model:save(path)
+    local loaded = dlua.load_model(path)
+    os.remove(path)
+    local _, area = model:evaluate { prediction, target, verbose = 0 }
+    local _, again = loaded:evaluate { prediction, target, verbose = 0 }
+    assert.equal(area, again)
+    local direct = metrics.AUC { multi_label = true, label_weights = { 1, 3 } }
+    direct:update_state(target, model(prediction))
+    assert.near(direct:result(), area, 1e-12)
+  end)
+
+  it("refuses labels, weights and shapes that do not agree", function()
+    local function update(options, y)
+      return message_of(function() metrics.AUC(options):update_state(y or target, y or prediction) end)
+    end
+    local function check(text, options, y)
+      assert.matches(text, update(options, y), 1, true)
+    end
+    check("num_labels is 3, and the predictions are {3, 2}", { multi_label = true, num_labels = 3 })
+    check("there are 1 label_weights, and the predictions are {3, 2}", { label_weights = { 1 } })
+    check("takes predictions (N, labels), got {3}", { multi_label = true }, dlua.zeros(3))
+    check("num_labels is for multi_label = true", { num_labels = 2 })
+    check("label_weights is a list of numbers of at least 0", { label_weights = { -1, 2 } })
+    check("label_weights is a list of numbers of at least 0", { label_weights = "even" })
+  end)
+end)

@@ -63,9 +63,12 @@ typedef struct dl_precision_options {
 typedef struct dl_auc_options {
     dl_metric_options metric;
     int64_t num_thresholds;
-    int curve;            /* 0 ROC, 1 PR */
+    int curve;            /* 0 ROC, 1 PR, 2 PRGAIN */
     int summation_method; /* 0 interpolation, 1 minoring, 2 majoring */
     dl_value thresholds;  /* a list, or none */
+    bool multi_label;
+    int64_t num_labels;     /* DL_NONE: as the first batch has */
+    dl_value label_weights; /* a list, or none */
     bool from_logits;
 } dl_auc_options;
 typedef struct dl_f_score_options {
