@@ -39,6 +39,33 @@ dl_tensor *dl_zero_masked(dl_context *context, dl_tensor *y, dl_tensor *mask);
 dl_status dl_check_mask_spec(const dl_layer *layer, const char *name, const dl_spec *mask, int dims,
                              const int64_t *sizes, const dl_spec *of);
 
+/* ---- attention over chosen dimensions ---------------------------------------------------------------------------- */
+
+/* The dimensions of inputs (N, D1, ..., F) that attention goes over, and those that it leaves apart. */
+typedef struct dl_attention_axes {
+    int dims; /* of the inputs */
+    int attended_count, attended[DL_MAX_DIMS];
+    int kept_count, kept[DL_MAX_DIMS];
+} dl_attention_axes;
+
+/* given: from 0, the batch counted; count 0: all between the batch and the features. */
+dl_status dl_read_attention_axes(const dl_layer *layer, const dl_ints *given, int dims, dl_attention_axes *out);
+/* x (N, D1, ..., tail...) as (rows, steps, tail...), and back; `like` has the sizes of N, D1 ... */
+dl_tensor *dl_fold_axes(dl_context *context, const dl_attention_axes *axes, dl_tensor *x);
+dl_tensor *dl_unfold_axes(dl_context *context, const dl_attention_axes *axes, dl_tensor *y, const dl_tensor *like);
+/* A mask (N, D1) of the values' first dimension as (rows, steps); NULL passes. */
+dl_tensor *dl_fold_key_mask(dl_context *context, const dl_attention_axes *axes, dl_tensor *mask,
+                            const dl_tensor *value);
+/* The scores' sizes: N, the kept ones, heads, the attended ones of the query and of the key; how many they are. */
+int dl_scores_shape(const dl_attention_axes *axes, const int64_t *query, int64_t heads, const int64_t *key,
+                    int64_t *shape);
+/* An attention_mask has the scores' shape, or leaves out the heads, or the heads and the kept dimensions. */
+dl_status dl_check_attention_mask(const dl_layer *layer, const dl_attention_axes *axes, const dl_spec *mask,
+                                  const dl_spec *query, const dl_spec *key, int64_t heads);
+/* As (rows, heads or 1, steps of the query, of the key), or broadcastable to it; NULL passes. */
+dl_tensor *dl_fold_attention_mask(dl_context *context, const dl_attention_axes *axes, dl_tensor *mask,
+                                  const dl_tensor *query, const dl_tensor *key);
+
 /* ---- attention --------------------------------------------------------------------------------------------------- */
 
 typedef struct dl_attend {

@@ -22,6 +22,9 @@ static dl_status check_one_input(const dl_layer *layer, const dl_spec *in) {
         if (definition->minimum_dims == definition->maximum_dims)
             return dl_fail(DL_SHAPE, "%s takes inputs of %d dimensions (the batch counted), got %s", name,
                            definition->minimum_dims, dl_spec_text_of(in).at);
+        if (definition->maximum_dims)
+            return dl_fail(DL_SHAPE, "%s takes inputs of %d to %d dimensions (the batch counted), got %s", name,
+                           definition->minimum_dims, definition->maximum_dims, dl_spec_text_of(in).at);
         return dl_fail(DL_SHAPE, "%s takes inputs of %d or more dimensions (the batch counted), got %s", name,
                        definition->minimum_dims, dl_spec_text_of(in).at);
     }

@@ -1,6 +1,8 @@
 /* nn/layer_multi_head_attention.c: MultiHeadAttention and GroupQueryAttention, which differ in how many heads keys and
  * values have. Children in order: query, key, value, attention_output.
  *
+ * Inputs of MultiHeadAttention may have more dimensions than steps, (N, D1, D2, ..., F): see nn/attention_axes.c.
+ *
  * A cache (N, 2, S, K, E) holds the keys and values of the steps so far: with cache_update_index the new ones take
  * their place in it, and the cache comes back as a second output. */
 #include <math.h>
@@ -84,16 +86,32 @@ static bool agree(int64_t a, int64_t b) {
     return a == b || a == DL_NONE || b == DL_NONE;
 }
 
-static dl_status check_sequences(const dl_layer *layer, const dl_spec *query, const dl_spec *key,
-                                 const dl_spec *value) {
-    if (key->dims == 3 && value->dims == 3 && agree(key->shape[0], query->shape[0]) &&
-        agree(value->shape[0], query->shape[0]) && agree(key->shape[1], value->shape[1]))
+static const dl_ints no_axes;
+
+/* Those of inputs with this many dimensions. */
+static dl_status read_axes(const dl_layer *layer, int dims, dl_attention_axes *out) {
+    bool has = layer->object.definition == &dl_layer_multi_head_attention.definition;
+    return dl_read_attention_axes(
+        layer, has ? &DL_OPTIONS(layer, dl_multi_head_attention_options)->attention_axes : &no_axes, dims, out);
+}
+
+/* Batches and the dimensions that attention leaves apart are those of the query; key and value have the same steps. */
+static dl_status check_sequences(const dl_layer *layer, const dl_attention_axes *axes, const dl_spec *query,
+                                 const dl_spec *key, const dl_spec *value) {
+    bool fits = key->dims == query->dims && value->dims == query->dims && agree(key->shape[0], query->shape[0]) &&
+                agree(value->shape[0], query->shape[0]);
+    for (int i = 0; fits && i < axes->kept_count; i++)
+        fits = agree(key->shape[axes->kept[i]], query->shape[axes->kept[i]]) &&
+               agree(value->shape[axes->kept[i]], query->shape[axes->kept[i]]);
+    for (int i = 0; fits && i < axes->attended_count; i++)
+        fits = agree(key->shape[axes->attended[i]], value->shape[axes->attended[i]]);
+    if (fits)
         return DL_OK;
-    return dl_fail(DL_SHAPE,
-                   "%s: query %s, key %s and value %s must be (batch, steps, features), with equal batches, and key "
-                   "and value of equally many steps",
+    return dl_fail(DL_SHAPE, "%s: query %s, key %s and value %s must be (batch, %s, features), with equal batches%s, "
+                             "and key and value of equally many steps",
                    dl_layer_class(layer), dl_spec_text_of(query).at, dl_spec_text_of(key).at,
-                   dl_spec_text_of(value).at);
+                   dl_spec_text_of(value).at, query->dims == 3 ? "steps" : "...",
+                   query->dims == 3 ? "" : " and sizes that are not in attention_axes");
 }
 
 static dl_status check_cache(const dl_layer *layer, const dl_spec *query, const dl_spec *cache) {
@@ -109,10 +127,10 @@ static dl_status check_cache(const dl_layer *layer, const dl_spec *query, const 
                    dl_spec_text_of(&wanted).at, dl_spec_text_of(query).at, dl_spec_text_of(cache).at);
 }
 
-static dl_status check_masks(const dl_layer *layer, const dl_inputs *inputs, const dl_spec *query, int64_t keys) {
-    int64_t queries[2] = {query->shape[0], query->shape[1]}, steps[2] = {query->shape[0], keys};
-    int64_t scores[4] = {query->shape[0], heads_of(layer).query_heads, query->shape[1], keys};
-    int64_t pairs[3] = {query->shape[0], query->shape[1], keys};
+/* key: with as many steps as are attended to, which may be those of a cache. */
+static dl_status check_masks(const dl_layer *layer, const dl_inputs *inputs, const dl_attention_axes *axes,
+                             const dl_spec *query, const dl_spec *key) {
+    int64_t queries[2] = {query->shape[0], query->shape[1]}, steps[2] = {query->shape[0], key->shape[1]};
     for (int role = DL_MHA_QUERY_MASK; role <= DL_MHA_KEY_MASK; role++) {
         const dl_spec *mask = input_spec(layer, inputs, role);
         if (mask)
@@ -120,15 +138,13 @@ static dl_status check_masks(const dl_layer *layer, const dl_inputs *inputs, con
                                       query));
     }
     const dl_spec *mask = input_spec(layer, inputs, DL_MHA_ATTENTION_MASK);
-    if (!mask)
-        return DL_OK;
-    return mask->dims == 4 ? dl_check_mask_spec(layer, "attention_mask", mask, 4, scores, query)
-                           : dl_check_mask_spec(layer, "attention_mask", mask, 3, pairs, query);
+    return mask ? dl_check_attention_mask(layer, axes, mask, query, key, heads_of(layer).query_heads) : DL_OK;
 }
 
 /* The sequences of a call; key is value where it is not given. */
 typedef struct sequences {
     const dl_spec *query, *key, *value, *cache;
+    dl_attention_axes axes;
 } sequences;
 
 static dl_status read_sequences(const dl_layer *layer, const dl_inputs *inputs, sequences *out) {
@@ -140,14 +156,24 @@ static dl_status read_sequences(const dl_layer *layer, const dl_inputs *inputs, 
         return dl_fail(DL_INVALID, "%s: the input 'value' is missing", dl_layer_class(layer));
     if (!out->key)
         out->key = out->value;
-    return check_sequences(layer, out->query, out->key, out->value);
+    DL_TRY(read_axes(layer, out->query->dims, &out->axes));
+    return check_sequences(layer, &out->axes, out->query, out->key, out->value);
+}
+
+/* What the heads give for the query, (..., query_heads, value_dim). */
+static dl_spec mixed_spec(const dl_layer *layer, const dl_spec *query) {
+    heads h = heads_of(layer);
+    dl_spec mixed = *query;
+    mixed.dtype = layer->dtype;
+    mixed.shape[mixed.dims - 1] = h.query_heads;
+    mixed.shape[mixed.dims++] = h.value_dim;
+    return mixed;
 }
 
 static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
     sequences s;
-    heads h = heads_of(layer);
     DL_TRY(read_sequences(layer, inputs, &s));
-    dl_ints out = {1, {s.query->shape[2]}};
+    dl_ints out = {1, {s.query->shape[s.query->dims - 1]}};
     if (layer->object.definition == &dl_layer_multi_head_attention.definition &&
         DL_OPTIONS(layer, dl_multi_head_attention_options)->output_shape.count > 0)
         out = DL_OPTIONS(layer, dl_multi_head_attention_options)->output_shape;
@@ -159,36 +185,47 @@ static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
         DL_TRY(dl_layer_build(layer->children[i], &(dl_inputs){of[i], 1, NULL}));
     if (layer->child_count == OUTPUT)
         DL_TRY(add_projection(layer, "attention_output", 2, &out));
-    dl_spec mixed = *s.query;
-    mixed.dims = 4;
-    mixed.shape[2] = h.query_heads;
-    mixed.shape[3] = h.value_dim;
+    dl_spec mixed = mixed_spec(layer, s.query);
     return dl_layer_build(layer->children[OUTPUT], &(dl_inputs){&mixed, 1, NULL});
+}
+
+/* What is for sequences (N, T, F) alone, or for one dimension of steps. */
+static dl_status check_call_options(const dl_layer *layer, const sequences *s, const dl_mha_call_options *options) {
+    if (options->use_causal_mask && s->axes.attended_count != 1)
+        return dl_fail(DL_INVALID, "%s: use_causal_mask is for attention over one dimension, and attention_axes has %d",
+                       dl_layer_class(layer), s->axes.attended_count);
+    if (s->cache && s->axes.dims != 3)
+        return dl_fail(DL_INVALID, "%s: a cache is for inputs (batch, steps, features), got %s", dl_layer_class(layer),
+                       dl_spec_text_of(s->query).at);
+    if (s->cache)
+        return check_cache(layer, s->query, s->cache);
+    if (options->cache_update_index != DL_NONE)
+        return dl_fail(DL_INVALID, "%s: cache_update_index says where in a cache, and there is no cache",
+                       dl_layer_class(layer));
+    return DL_OK;
 }
 
 static dl_status infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
     const dl_mha_call_options *options = inputs->arguments->options;
     sequences s;
-    heads h = heads_of(layer);
     int made;
     DL_TRY(read_sequences(layer, inputs, &s));
     const dl_spec *of[3] = {s.query, s.key, s.value};
     dl_spec projected;
     for (int i = 0; i < 3; i++)
         DL_TRY(dl_layer_infer(layer->children[i], &(dl_inputs){of[i], 1, NULL}, &projected, &made));
+    DL_TRY(check_call_options(layer, &s, options));
+    dl_spec key = *s.key, mixed = mixed_spec(layer, s.query);
     if (s.cache)
-        DL_TRY(check_cache(layer, s.query, s.cache));
-    else if (options->cache_update_index != DL_NONE)
-        return dl_fail(DL_INVALID, "%s: cache_update_index says where in a cache, and there is no cache",
-                       dl_layer_class(layer));
-    int64_t keys = s.cache ? s.cache->shape[2] : s.key->shape[1];
-    DL_TRY(check_masks(layer, inputs, s.query, keys));
-    dl_spec mixed = {.dtype = layer->dtype, .dims = 4,
-                     .shape = {s.query->shape[0], s.query->shape[1], h.query_heads, h.value_dim}};
+        key.shape[1] = s.cache->shape[2];
+    DL_TRY(check_masks(layer, inputs, &s.axes, s.query, &key));
     DL_TRY(dl_layer_infer(layer->children[OUTPUT], &(dl_inputs){&mixed, 1, NULL}, &out[0], outputs));
-    if (options->return_attention_scores)
-        out[(*outputs)++] = (dl_spec){.dtype = layer->dtype, .dims = 4,
-                                      .shape = {s.query->shape[0], h.query_heads, s.query->shape[1], keys}};
+    if (options->return_attention_scores) {
+        out[*outputs].dtype = layer->dtype;
+        out[*outputs].dims = dl_scores_shape(&s.axes, s.query->shape, heads_of(layer).query_heads, key.shape,
+                                             out[*outputs].shape);
+        (*outputs)++;
+    }
     if (s.cache)
         out[(*outputs)++] = *s.cache;
     return DL_OK;
@@ -203,15 +240,23 @@ static dl_tensor *mask_of(const dl_layer *layer, const dl_layer_call *call, int 
 }
 
 /* What all queries of a sample may see, and what attention_mask says. */
-static dl_tensor *read_masks(const dl_layer *layer, const dl_layer_call *call, dl_status *status) {
+static dl_tensor *read_masks(const dl_layer *layer, const dl_layer_call *call, const dl_attention_axes *axes,
+                             dl_status *status) {
     dl_context *context = call->context;
-    dl_tensor *value = mask_of(layer, call, DL_MHA_VALUE_MASK, DL_MHA_VALUE);
-    dl_tensor *key = mask_of(layer, call, DL_MHA_KEY_MASK, DL_MHA_KEY);
-    dl_tensor *mask = dl_call_input(layer, call, DL_MHA_ATTENTION_MASK);
-    if (mask && mask->dims == 3)
-        mask = dl_unsqueeze(context, mask, 1);
-    dl_tensor *steps = dl_both_masks(context, dl_key_mask(context, value), dl_key_mask(context, key), status);
-    return dl_both_masks(context, steps, mask, status);
+    dl_tensor *query = dl_call_input(layer, call, DL_MHA_QUERY), *value = dl_call_input(layer, call, DL_MHA_VALUE);
+    dl_tensor *masks[3] = {mask_of(layer, call, DL_MHA_VALUE_MASK, DL_MHA_VALUE),
+                           mask_of(layer, call, DL_MHA_KEY_MASK, DL_MHA_KEY),
+                           dl_call_input(layer, call, DL_MHA_ATTENTION_MASK)};
+    dl_tensor *all = NULL;
+    for (int i = 0; i < 3 && *status == DL_OK; i++) {
+        if (!masks[i])
+            continue;
+        dl_tensor *folded = i == 2 ? dl_fold_attention_mask(context, axes, masks[i], query, value)
+                                   : dl_key_mask(context, dl_fold_key_mask(context, axes, masks[i], value));
+        *status = folded ? DL_OK : dl_last_status();
+        all = dl_both_masks(context, all, folded, status);
+    }
+    return all;
 }
 
 /* The cache with new keys and values in the place of its steps `at` and after; sets key and value to what it holds. */
@@ -266,6 +311,9 @@ static dl_status find_keys(const dl_layer *layer, const dl_layer_call *call, key
     *keys = KEYS_WHOLE;
     if (!call->decoding || dl_call_input(layer, call, DL_MHA_CACHE))
         return DL_OK;
+    if (value->dims != 3)
+        return dl_fail(DL_UNSUPPORTED, "%s can be asked step by step for inputs (batch, steps, features) only",
+                       dl_layer_class(layer));
     bool fixed = dl_decoding_holds(call->decoding, value);
     if (key && fixed != dl_decoding_holds(call->decoding, key))
         return dl_fail(DL_UNSUPPORTED, "%s cannot be asked step by step where only one of key and value changes",
@@ -308,15 +356,35 @@ static void set_keys(dl_layer *layer, dl_layer_call *call, key_source keys, dl_a
         attend->offset = dl_decoding_position(call->decoding);
 }
 
+/* Attention over the axes: (..., H, V); *weights of the scores' shape, if they are wanted. */
+static dl_tensor *attend_folded(dl_context *context, const dl_attention_axes *axes, dl_attend *attend,
+                                dl_tensor **weights) {
+    const dl_tensor *query = attend->query, *key = attend->key;
+    if (axes->dims == 3 || !query || !key)
+        return dl_attend_heads(context, attend, weights);
+    attend->query = dl_fold_axes(context, axes, attend->query);
+    attend->key = dl_fold_axes(context, axes, attend->key);
+    attend->value = dl_fold_axes(context, axes, attend->value);
+    dl_tensor *y = dl_unfold_axes(context, axes, dl_attend_heads(context, attend, weights), query);
+    if (attend->wants_weights) {
+        int64_t shape[DL_MAX_DIMS];
+        int dims = dl_scores_shape(axes, query->shape, query->shape[query->dims - 2], key->shape, shape);
+        *weights = dl_reshape(context, *weights, dims, shape);
+    }
+    return y;
+}
+
 static dl_status call_attention(dl_layer *layer, dl_layer_call *call) {
     const dl_mha_call_options *options = call->arguments->options;
     heads h = heads_of(layer);
     dl_status status = DL_OK;
     key_source keys;
+    dl_attention_axes axes;
     DL_TRY(find_keys(layer, call, &keys));
     dl_tensor *query = dl_call_input(layer, call, DL_MHA_QUERY), *cache = dl_call_input(layer, call, DL_MHA_CACHE);
     dl_tensor *query_mask = mask_of(layer, call, DL_MHA_QUERY_MASK, DL_MHA_QUERY), *weights = NULL;
-    dl_attend attend = {.mask = keys == KEYS_OF_STEPS ? NULL : read_masks(layer, call, &status),
+    DL_TRY(read_axes(layer, query->dims, &axes));
+    dl_attend attend = {.mask = keys == KEYS_OF_STEPS ? NULL : read_masks(layer, call, &axes, &status),
                         .causal = options->use_causal_mask, .scale = 1 / sqrt((double)h.key_dim),
                         .dropout = call->training ? h.dropout : 0, .stream = &layer->stream,
                         .wants_weights = options->return_attention_scores};
@@ -329,7 +397,8 @@ static dl_status call_attention(dl_layer *layer, dl_layer_call *call) {
         attend.offset = options->cache_update_index == DL_NONE ? 0 : options->cache_update_index;
         DL_TRY(cache ? DL_OK : dl_last_status());
     }
-    dl_tensor *y = dl_zero_masked(call->context, dl_attend_heads(call->context, &attend, &weights), query_mask);
+    dl_tensor *y = attend_folded(call->context, &axes, &attend, &weights);
+    y = dl_zero_masked(call->context, y, query_mask);
     DL_TRY(dl_call_return(call, dl_call_inner1(call, layer->children[OUTPUT], y)));
     call->out_masks[0] = query_mask;
     if (options->return_attention_scores)
@@ -379,6 +448,8 @@ static const dl_field multi_head_fields[] = {
     WEIGHT_FIELDS(TYPE),
     DL_INTS(TYPE, output_shape, NULL, 0, 1, DL_HIGHEST, DL_NONE_OK,
             "sizes of the result's features; none: the query's"),
+    DL_INTS(TYPE, attention_axes, NULL, 0, DL_LOWEST, DL_HIGHEST, DL_NONE_OK | DL_POSITION,
+            "the dimensions to attend over, the batch counted; none: all but the batch and the features"),
     WEIGHT_OBJECTS(TYPE),
     DL_LAYER_FIELDS(TYPE)};
 
@@ -387,9 +458,10 @@ const dl_layer_def dl_layer_multi_head_attention = {
                    .help = "Attention with several heads, each with its own projections of queries, keys and values. "
                            "Memory grows linearly with the number of steps.",
                    .formula = "concat(softmax(q_h k_h^T / sqrt(key_dim)) v_h) w_o", .source = "Vaswani et al. 2017",
-                   .shapes = "query (N, T, D), value (N, S, D'), key (N, S, D'') -> (N, T, D)",
+                   .shapes = "query (N, T, D), value (N, S, D'), key (N, S, D'') -> (N, T, D); with more dimensions "
+                             "in place of T and S",
                    .fields = multi_head_fields, .options_size = sizeof(TYPE)},
-    .minimum_inputs = 2, .maximum_inputs = 8, .minimum_dims = 3, .maximum_dims = 3, .input_names = input_names,
+    .minimum_inputs = 2, .maximum_inputs = 8, .minimum_dims = 3, .maximum_dims = 5, .input_names = input_names,
     .call_options = &call_options, .init = init, .build = build, .infer = infer, .call = call_attention,
     .flags = DL_LAYER_RANDOM | DL_LAYER_STEPWISE | DL_LAYER_ATTENDS};
 #undef TYPE

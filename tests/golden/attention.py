@@ -120,13 +120,16 @@ def some(id, *shape):
 
 
 def multi_head(cases):
-    def heads(name, id, shapes, options, masks=(), call_options=None):
-        layer = getattr(keras.layers, name)(**options)
+    def heads(name, id, shapes, options, masks=(), call_options=None, mask_shapes=None):
+        there = dict(options)
+        if "attention_axes" in options:
+            there["attention_axes"] = [axis - 1 for axis in options["attention_axes"]]
+        layer = getattr(keras.layers, name)(**there)
         arrays = {key: normal(f"{name}/{id}/{key}", *shape) for key, shape in shapes.items()}
         layer.build(*(a.shape for a in (arrays["query"], arrays["value"])),
                     arrays["key"].shape if "key" in arrays else None)
         N, T, S = shapes["query"][0], shapes["query"][1], shapes["value"][1]
-        sizes = {"value_mask": (N, S), "key_mask": (N, S), "attention_mask": (N, T, S)}
+        sizes = {"value_mask": (N, S), "key_mask": (N, S), "attention_mask": (N, T, S), **(mask_shapes or {})}
         named = {key: some(f"{name}/{id}/{key}", *sizes[key]) for key in masks}
         if "key" in arrays:
             named["key"] = arrays["key"]
@@ -150,6 +153,19 @@ def multi_head(cases):
           ("attention_mask",), {"return_attention_scores": True})
     heads("MultiHeadAttention", "long", {"query": (1, 70, 8), "value": (1, 130, 8)}, {"num_heads": 1, "key_dim": 8},
           ("value_mask",))
+    deep = {"query": (2, 3, 4, 5), "value": (2, 3, 4, 5)}
+    axes = {"num_heads": 2, "key_dim": 3, "attention_axes": [3]}
+    heads("MultiHeadAttention", "all_axes", {"query": (2, 3, 2, 5), "value": (2, 2, 4, 5)},
+          {"num_heads": 2, "key_dim": 3, "value_dim": 4, "output_shape": [3]},
+          call_options={"return_attention_scores": True})
+    heads("MultiHeadAttention", "axis_2", deep, {**axes, "attention_axes": [2]}, ("attention_mask",),
+          {"use_causal_mask": True}, {"attention_mask": (2, 3, 3)})
+    heads("MultiHeadAttention", "axis_3", deep, axes, ("attention_mask",), {"return_attention_scores": True},
+          {"attention_mask": (2, 3, 4, 4)})
+    heads("MultiHeadAttention", "axis_3_heads", {"query": (2, 3, 4, 5), "value": (2, 3, 6, 5), "key": (2, 3, 6, 2)}, axes,
+          ("attention_mask",), None, {"attention_mask": (2, 3, 2, 4, 6)})
+    heads("MultiHeadAttention", "axes_2_4", {"query": (2, 2, 3, 2, 4), "value": (2, 3, 3, 1, 4)},
+          {**axes, "attention_axes": [2, 4]}, ("attention_mask",), None, {"attention_mask": (2, 2, 2, 3, 1)})
     heads("GroupQueryAttention", "default", {"query": (2, 4, 6), "value": (2, 5, 6)},
           {"head_dim": 3, "num_query_heads": 4, "num_key_value_heads": 2})
     heads("GroupQueryAttention", "causal", {"query": (2, 5, 6), "value": (2, 5, 6)},

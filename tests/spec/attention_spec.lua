@@ -376,7 +376,7 @@ describe("a wrong call", function()
     local layer = layers.MultiHeadAttention { 2, 3, name = "mha" }
     local q, v = dlua.randn(2, 4, 6), dlua.randn(2, 5, 6)
     layer(q, v)
-    refuses("mha: .*takes inputs of 3 dimensions.*got {2, 6}", function() layer(dlua.randn(2, 6), v) end)
+    refuses("mha: .*takes inputs of 3 to 5 dimensions.*got {2, 6}", function() layer(dlua.randn(2, 6), v) end)
     refuses("mha: .*'value' is missing", function() layer(q, { key = v }) end)
     refuses("mha: .*query {2, 4, 6}, key {3, 5, 6} and value {3, 5, 6}", function() layer(q, dlua.randn(3, 5, 6)) end)
     refuses("mha: .*value_mask must be {2, 5}.*got {2, 4}", function()
@@ -390,6 +390,27 @@ describe("a wrong call", function()
     refuses("multiple of num_key_value_heads", function()
       layers.GroupQueryAttention { 3, 4, 3 }
     end)
+  end)
+
+  it("of MultiHeadAttention over chosen dimensions names what does not fit", function()
+    local function call(options, query, value, more)
+      return function()
+        local layer = layers.MultiHeadAttention { 2, 3, attention_axes = options }
+        layer(query, value or query, more or { return_attention_scores = false })
+      end
+    end
+    local x = dlua.randn(2, 3, 4, 6)
+    for _, axes in ipairs { { 1 }, { 4 }, { 5 }, { 2, 2 } } do
+      refuses("attention_axes must name different dimensions of inputs of 4", call(axes, x))
+    end
+    refuses("query {2, 3, 4, 6}, key {2, 5, 4, 6} and value {2, 5, 4, 6} must be .* not in attention_axes",
+      call({ 3 }, x, dlua.randn(2, 5, 4, 6)))
+    refuses("use_causal_mask is for attention over one dimension, and attention_axes has 2",
+      call(nil, x, x, { use_causal_mask = true }))
+    refuses("attention_mask must be {2, 4, 4}.*got {2, 3, 3}",
+      call({ 3 }, x, x, { attention_mask = dlua.ones(2, 3, 3):bool() }))
+    refuses("a cache is for inputs %(batch, steps, features%)",
+      call({ 3 }, x, x, { cache = dlua.zeros(2, 2, 4, 2, 3) }))
   end)
 
   it("of a block or a position layer names the layer and the shape", function()
@@ -413,5 +434,52 @@ describe("a wrong call", function()
     refuses("groups = 4 does not divide the 6 channels", function()
       layers.GroupNormalization { 4 }(dlua.randn(1, 3, 6))
     end)
+  end)
+end)
+
+describe("attention over chosen dimensions", function()
+  local function attend(axes, query, value, more)
+    dlua.manual_seed(6)
+    return layers.MultiHeadAttention { 2, 3, attention_axes = axes, bias_initializer = "glorot_uniform" }
+      (query, value, more or { return_attention_scores = false })
+  end
+  local x = dlua.randn(2, 3, 4, 6)
+
+  it("is attention of each slice by itself", function()
+    local y = attend({ 3 }, x, x)
+    local each = attend(dlua.none, x:reshape(6, 4, 6), x:reshape(6, 4, 6)):reshape(2, 3, 4, 6)
+    assert.is_true(y:eq(each):all():item())
+    local turned = x:transpose(2, 3)
+    assert.is_true(attend({ 2 }, turned, turned):eq(y:transpose(2, 3)):all():item())
+    local flat = attend(dlua.none, x:reshape(2, 12, 6), x:reshape(2, 12, 6)):reshape(2, 3, 4, 6)
+    assert.is_true(attend(dlua.none, x, x):eq(flat):all():item())
+  end)
+
+  it("leaves out what a mask of the first dimension does", function()
+    local mask = dlua.tensor { { 1, 1, 0 }, { 1, 0, 0 } }:bool()
+    local y = attend({ 2 }, x, x, { value_mask = mask })
+    for row, count in ipairs { 2, 1 } do
+      local part = { { row, row } }
+      local expected = attend({ 2 }, x[part], x[{ { row, row }, { 1, count } }])
+      assert.is_true((y[part] - expected):abs():max():item() < 1e-6)
+    end
+    local spread = attend(dlua.none, x, x, { value_mask = mask })
+    local expected = attend(dlua.none, x[{ { 2, 2 } }], x[{ { 2, 2 }, { 1, 1 } }])
+    assert.is_true((spread[{ { 2, 2 } }] - expected):abs():max():item() < 1e-6)
+  end)
+
+  it("is trained, saved and loaded in a model", function()
+    dlua.manual_seed(1)
+    local input = dlua.Input { shape = { 3, 4, 6 } }
+    local y = layers.MultiHeadAttention { 2, 3, attention_axes = { 3 }, dropout = 0.2 } (input, input)
+    local model = dlua.Model { input, layers.Dense { 1 } (layers.Flatten {} (y)) }
+    model:compile { loss = "mse", optimizer = "adam" }
+    model:fit { x, dlua.randn(2, 1), epochs = 2, verbose = 0 }
+    local path = os.tmpname()
+    model:save(path)
+    local loaded = dlua.load_model(path)
+    os.remove(path)
+    assert.is_true(loaded(x):eq(model(x)):all():item())
+    assert.same({ 3 }, loaded.layers[2].attention_axes)
   end)
 end)

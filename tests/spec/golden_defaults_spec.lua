@@ -17,7 +17,7 @@ local NOT_TAKEN = {
   -- mixed precision, and gradients added up over several steps
   loss_scale_factor = true, gradient_accumulation_steps = true,
   -- one way to attend: always in tiles, over all steps, without gates
-  flash_attention = true, sliding_window = true, use_gate = true, attention_axes = true,
+  flash_attention = true, sliding_window = true, use_gate = true,
   -- fans over other axes than the usual ones, and labels sorted by score
   input_axes = true, output_axes = true, from_sorted_ids = true,
 }

@@ -58,7 +58,8 @@ typedef struct dl_multi_head_attention_options {
     dl_layer_options layer;
     int64_t num_heads, key_dim, value_dim; /* value_dim DL_NONE: key_dim */
     double dropout;
-    dl_ints output_shape; /* count 0: the query's features */
+    dl_ints output_shape;   /* count 0: the query's features */
+    dl_ints attention_axes; /* from 0, the batch counted; count 0: all between the batch and the features */
     dl_attention_weights_options weights;
 } dl_multi_head_attention_options;
 
