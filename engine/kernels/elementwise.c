@@ -40,6 +40,12 @@ const char *dl_element_name(dl_element element) {
     return names[element];
 }
 
+dl_status dl_need_real_element(dl_element element, const char *what) {
+    if (element <= DL_ELEMENT_FLOAT64)
+        return DL_OK;
+    return dl_fail(DL_DTYPE, "%s is not defined for %s", what, dl_element_name(element));
+}
+
 static int64_t magnitude(int64_t stride) {
     return stride < 0 ? -stride : stride;
 }

@@ -46,4 +46,7 @@ static inline int dl_element_size(dl_element element) {
 /* "float32" */
 const char *dl_element_name(dl_element element);
 
+/* DL_DTYPE, "WHAT is not defined for int32", unless the elements are float32 or float64. */
+dl_status dl_need_real_element(dl_element element, const char *what);
+
 #endif

@@ -81,8 +81,7 @@ dl_status DL_KERNEL(arg_reduce)(dl_context *context, bool maximum, dl_element el
 
 dl_status DL_KERNEL(extreme_backward)(dl_context *context, dl_element element, void *dx, const void *g, const void *x,
                                       const void *y, int64_t outer, int64_t n, int64_t inner) {
-    if (element > DL_ELEMENT_FLOAT64)
-        return dl_fail(DL_DTYPE, "the gradient of max and min is not defined for %s", dl_element_name(element));
+    DL_TRY(dl_need_real_element(element, "the gradient of max and min"));
     arg_call call = {.out = dx, .x = x, .y = y, .g = g, .n = n, .inner = inner};
     return dl_columnwise(context, outer, n, inner, 1,
                          element == DL_ELEMENT_FLOAT32 ? extreme_unit_f32 : extreme_unit_f64, &call);
@@ -90,8 +89,7 @@ dl_status DL_KERNEL(extreme_backward)(dl_context *context, dl_element element, v
 
 dl_status DL_KERNEL(prod_backward)(dl_context *context, dl_element element, void *dx, const void *g, const void *x,
                                    int64_t outer, int64_t n, int64_t inner) {
-    if (element > DL_ELEMENT_FLOAT64)
-        return dl_fail(DL_DTYPE, "the gradient of prod is not defined for %s", dl_element_name(element));
+    DL_TRY(dl_need_real_element(element, "the gradient of prod"));
     arg_call call = {.out = dx, .x = x, .g = g, .n = n, .inner = inner};
     return dl_columnwise(context, outer, n, inner, 3, element == DL_ELEMENT_FLOAT32 ? prod_unit_f32 : prod_unit_f64,
                          &call);

@@ -12,17 +12,8 @@ typedef struct binary_call {
     double parameter;
 } binary_call;
 
-#define R          float
-#define LOOP(name) name##_f32
-#include "kernels/isa/binary_source.h"
-#undef R
-#undef LOOP
-
-#define R          double
-#define LOOP(name) name##_f64
-#include "kernels/isa/binary_source.h"
-#undef R
-#undef LOOP
+#define SOURCE "kernels/isa/binary_source.h"
+#include "kernels/isa/both_reals.h"
 
 #define IS_MINUS_ONE(b)   ((b) == -1)
 #define ROUNDS_DOWN(a, b) ((a) % (b) != 0 && ((a) % (b) < 0) != ((b) < 0))

@@ -1,5 +1,5 @@
-/* kernels/isa/binary_source.h: the loops of the binary table for one real type: R and LOOP(name) are set by the
- * including file. */
+/* kernels/isa/binary_source.h: the loops of the binary table for one real type: R and LOOP(name) are set by
+ * both_reals.h. */
 
 #define VALUE_LOOP(name, value)                                                                                        \
     static void LOOP(value_##name)(int64_t n, R * out, const R *left, const R *right, R p0) {                          \

@@ -105,8 +105,7 @@ dl_status DL_KERNEL(index_select_backward)(dl_context *context, dl_element eleme
                                            dl_element index_element, const void *index, int64_t outer, int64_t n,
                                            int64_t inner, int64_t count) {
     index_call call = {dx, g, element, dl_element_size(element), index_element, index, outer, n, inner, count, 0};
-    if (element > DL_ELEMENT_FLOAT64)
-        return dl_fail(DL_DTYPE, "the gradient of index_select is not defined for %s", dl_element_name(element));
+    DL_TRY(dl_need_real_element(element, "the gradient of index_select"));
     DL_TRY(check_indices(&call, count, true));
     if (inner == 0)
         return DL_OK;
@@ -169,8 +168,7 @@ dl_status DL_KERNEL(gather_backward)(dl_context *context, dl_element element, vo
                                      dl_element index_element, const void *index, int64_t outer, int64_t n,
                                      int64_t inner, int64_t count) {
     index_call call = {dx, g, element, dl_element_size(element), index_element, index, outer, n, inner, count, 0};
-    if (element > DL_ELEMENT_FLOAT64)
-        return dl_fail(DL_DTYPE, "the gradient of gather is not defined for %s", dl_element_name(element));
+    DL_TRY(dl_need_real_element(element, "the gradient of gather"));
     DL_TRY(check_indices(&call, outer * count * inner, false));
     double work = (double)outer * (double)inner * ((double)n * 0.2 + (double)count * 2);
     return dl_parallel(context, outer, dl_threads_for(context, work), gather_backward_tile, &call);

@@ -37,17 +37,8 @@ static bool is_ignored(const loss_call *call, int64_t row) {
            dl_index_at(call->label_element, call->labels, row) == call->ignore_class;
 }
 
-#define R          float
-#define LOOP(name) name##_f32
-#include "kernels/isa/loss_source.h"
-#undef R
-#undef LOOP
-
-#define R          double
-#define LOOP(name) name##_f64
-#include "kernels/isa/loss_source.h"
-#undef R
-#undef LOOP
+#define SOURCE "kernels/isa/loss_source.h"
+#include "kernels/isa/both_reals.h"
 
 static void run_rows(const loss_call *call, int64_t first, int64_t end) {
     if (call->g)
@@ -84,8 +75,7 @@ static dl_status check_labels(const loss_call *call) {
 }
 
 static dl_status run_loss(dl_context *context, dl_element element, loss_call call) {
-    if (element > DL_ELEMENT_FLOAT64)
-        return dl_fail(DL_DTYPE, "cross-entropy is not defined for %s", dl_element_name(element));
+    DL_TRY(dl_need_real_element(element, "cross-entropy"));
     if (call.rows == 0)
         return DL_OK;
     if (call.classes < 1)

@@ -1,5 +1,5 @@
-/* kernels/isa/loss_source.h: cross-entropy of rows for one real type: R and LOOP(name) are set by the including file. A
- * row is worked on in blocks of SUM_BLOCK classes. */
+/* kernels/isa/loss_source.h: cross-entropy of rows for one real type: R and LOOP(name) are set by both_reals.h. A row
+ * is worked on in blocks of SUM_BLOCK classes. */
 
 /* The targets of `count` classes from `from` on; in the buffer unless they can be read where they are. */
 static const R *LOOP(target_block)(const loss_call *call, int64_t row, int64_t from, int64_t count, R *buffer) {

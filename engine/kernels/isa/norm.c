@@ -42,23 +42,8 @@ typedef struct channels_call {
     double *table; /* [chunks][2][channels]: sums of g, sums of g (x - mean); the first chunk's become the totals */
 } channels_call;
 
-#define R          float
-#define LOOP(name) name##_f32
-#include "kernels/isa/norm_source.h"
-#undef R
-#undef LOOP
-
-#define R          double
-#define LOOP(name) name##_f64
-#include "kernels/isa/norm_source.h"
-#undef R
-#undef LOOP
-
-static dl_status need_real(dl_element element, const char *what) {
-    if (element <= DL_ELEMENT_FLOAT64)
-        return DL_OK;
-    return dl_fail(DL_DTYPE, "%s is not defined for %s", what, dl_element_name(element));
-}
+#define SOURCE "kernels/isa/norm_source.h"
+#include "kernels/isa/both_reals.h"
 
 /* ---- moments --------------------------------------------------------------------------------------------------- */
 
@@ -117,7 +102,7 @@ static dl_status run_moments(dl_context *context, moments_call *c) {
 
 dl_status DL_KERNEL(variance)(dl_context *context, dl_element element, void *out, void *mean, const void *x,
                               double correction, int64_t outer, int64_t n, int64_t inner) {
-    DL_TRY(need_real(element, "the variance"));
+    DL_TRY(dl_need_real_element(element, "the variance"));
     moments_call call = {.mean = mean,
                          .variance = out,
                          .x = x,
@@ -136,7 +121,7 @@ dl_status DL_KERNEL(channel_moments)(dl_context *context, dl_element element, vo
 
 dl_status DL_KERNEL(variance_backward)(dl_context *context, dl_element element, void *dx, const void *g, const void *x,
                                        const void *mean, double correction, int64_t outer, int64_t n, int64_t inner) {
-    DL_TRY(need_real(element, "the gradient of the variance"));
+    DL_TRY(dl_need_real_element(element, "the gradient of the variance"));
     variance_call call = {.dx = dx,
                           .g = g,
                           .x = x,
@@ -162,7 +147,7 @@ static double work_of(const channels_call *c) {
 
 dl_status DL_KERNEL(channel_affine)(dl_context *context, dl_element element, void *y, const void *x, const void *scale,
                                     const void *shift, int64_t rows, int64_t channels) {
-    DL_TRY(need_real(element, "batch normalization"));
+    DL_TRY(dl_need_real_element(element, "batch normalization"));
     channels_call call = {.y = y, .x = x, .scale = scale, .shift = shift, .rows = rows, .channels = channels};
     if (rows == 0 || channels == 0)
         return DL_OK;
@@ -202,7 +187,7 @@ static void total_tile(void *argument, int64_t tile, int worker) {
 dl_status DL_KERNEL(batch_norm_backward)(dl_context *context, dl_element element, void *dx, void *dgamma, void *dbeta,
                                          const void *g, const void *x, const void *mean, const void *inverse_deviation,
                                          const void *gamma, int64_t rows, int64_t channels) {
-    DL_TRY(need_real(element, "batch normalization"));
+    DL_TRY(dl_need_real_element(element, "batch normalization"));
     channels_call call = {.y = dx,
                           .x = x,
                           .g = g,
@@ -232,6 +217,6 @@ dl_status DL_KERNEL(batch_norm_backward)(dl_context *context, dl_element element
 
 dl_status DL_KERNEL(channel_sum)(dl_context *context, dl_element element, void *out, const void *x, int64_t rows,
                                  int64_t channels) {
-    DL_TRY(need_real(element, "the sum over channels"));
+    DL_TRY(dl_need_real_element(element, "the sum over channels"));
     return DL_KERNEL(reduce)(context, DL_REDUCE_SUM, element, out, x, 1, rows, channels);
 }

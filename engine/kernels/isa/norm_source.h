@@ -1,5 +1,4 @@
-/* kernels/isa/norm_source.h: moments and normalization for one real type: R and LOOP(name) are set by the including
- * file. */
+/* kernels/isa/norm_source.h: moments and normalization for one real type: R and LOOP(name) are set by both_reals.h. */
 
 /* The mean of n elements of each column and their summed squared differences from it: two passes over what is in the
  * cache. */

@@ -22,17 +22,8 @@ typedef struct update_call {
     int64_t n;
 } update_call;
 
-#define R          float
-#define LOOP(name) name##_f32
-#include "kernels/isa/optimizer_source.h"
-#undef R
-#undef LOOP
-
-#define R          double
-#define LOOP(name) name##_f64
-#include "kernels/isa/optimizer_source.h"
-#undef R
-#undef LOOP
+#define SOURCE "kernels/isa/optimizer_source.h"
+#include "kernels/isa/both_reals.h"
 
 static dl_status run_update(dl_context *context, dl_element element, update_call *call, double cost,
                             dl_tile_function single, dl_tile_function twice) {

@@ -1,4 +1,4 @@
-/* kernels/isa/optimizer_source.h: the updates of one real type: R and LOOP(name) are set by the including file. */
+/* kernels/isa/optimizer_source.h: the updates of one real type: R and LOOP(name) are set by both_reals.h. */
 
 /* g scaled, then clipped; a NaN stays. */
 DL_INLINE R LOOP(prepared)(R g, R gradient_scale, R clip) {

@@ -2,7 +2,6 @@
  *
  * Blocks of POSITIONS positions are drawn at once, a lane each. What an element gets depends on the stream, its
  * position and its place in it alone. */
-#include <string.h>
 
 #include "kernels/elementwise.h"
 #include "kernels/isa/convert.h"
@@ -173,8 +172,7 @@ dl_status DL_KERNEL(random)(dl_context *context, dl_distribution distribution, d
 
 dl_status DL_KERNEL(dropout)(dl_context *context, dl_element element, void *y, const void *x, const dl_stream *stream,
                              double rate, double scale, int64_t n) {
-    if (element > DL_ELEMENT_FLOAT64)
-        return dl_fail(DL_DTYPE, "dropout is not defined for %s", dl_element_name(element));
+    DL_TRY(dl_need_real_element(element, "dropout"));
     random_call call = {
         .element = element, .out = y, .x = x, .stream = *stream, .b = scale, .threshold = threshold_of(rate), .n = n};
     return run_random(context, &call, DL_DROPOUT_PER_BLOCK, 0.8,

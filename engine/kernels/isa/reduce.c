@@ -27,17 +27,8 @@ typedef struct columns_call {
     int64_t n, inner;
 } columns_call;
 
-#define R          float
-#define LOOP(name) name##_f32
-#include "kernels/isa/reduce_real_source.h"
-#undef R
-#undef LOOP
-
-#define R          double
-#define LOOP(name) name##_f64
-#include "kernels/isa/reduce_real_source.h"
-#undef R
-#undef LOOP
+#define SOURCE "kernels/isa/reduce_real_source.h"
+#include "kernels/isa/both_reals.h"
 
 /* X(name, identity, combined) in int64_t a and x */
 #define INTEGER_REDUCTIONS(X)                                                                                          \
@@ -249,8 +240,7 @@ dl_status DL_KERNEL(reduce)(dl_context *context, dl_reduction reduction, dl_elem
 
 dl_status DL_KERNEL(logsumexp_backward)(dl_context *context, dl_element element, void *dx, const void *g, const void *x,
                                         const void *y, int64_t outer, int64_t n, int64_t inner) {
-    if (element > DL_ELEMENT_FLOAT64)
-        return dl_fail(DL_DTYPE, "logsumexp is not defined for %s", dl_element_name(element));
+    DL_TRY(dl_need_real_element(element, "logsumexp"));
     columns_call call = {.out = dx, .x = x, .y = y, .g = g, .n = n, .inner = inner};
     return dl_columnwise(context, outer, n, inner, 0.5,
                          element == DL_ELEMENT_FLOAT32 ? logsumexp_backward_unit_f32 : logsumexp_backward_unit_f64,
@@ -260,8 +250,7 @@ dl_status DL_KERNEL(logsumexp_backward)(dl_context *context, dl_element element,
 dl_status DL_KERNEL(sum_squares)(dl_context *context, dl_element element, double *out, const void *x, int64_t n) {
     static const reducer squares[] = {{squares_rows_f32, NULL, merge_sum_f64, finish_f64},
                                       {squares_rows_f64, NULL, merge_sum_f64, finish_f64}};
-    if (element > DL_ELEMENT_FLOAT64)
-        return dl_fail(DL_DTYPE, "the sum of squares is not defined for %s", dl_element_name(element));
+    DL_TRY(dl_need_real_element(element, "the sum of squares"));
     reduce_call call = {.with = &squares[element],
                         .x = x,
                         .out = (char *)out,

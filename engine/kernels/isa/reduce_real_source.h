@@ -1,4 +1,4 @@
-/* kernels/isa/reduce_real_source.h: the reductions of one real type: R and LOOP(name) are set by the including file.
+/* kernels/isa/reduce_real_source.h: the reductions of one real type: R and LOOP(name) are set by both_reals.h.
  * Accumulators are doubles. */
 
 static double LOOP(product)(int64_t n, const R *x) {

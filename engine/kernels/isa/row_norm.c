@@ -26,28 +26,13 @@ typedef struct row_norm_call {
     bool single;
 } row_norm_call;
 
-#define R          float
-#define LOOP(name) name##_f32
-#include "kernels/isa/row_norm_source.h"
-#undef R
-#undef LOOP
-
-#define R          double
-#define LOOP(name) name##_f64
-#include "kernels/isa/row_norm_source.h"
-#undef R
-#undef LOOP
-
-static dl_status need_real(dl_element element) {
-    if (element <= DL_ELEMENT_FLOAT64)
-        return DL_OK;
-    return dl_fail(DL_DTYPE, "normalization of rows is not defined for %s", dl_element_name(element));
-}
+#define SOURCE "kernels/isa/row_norm_source.h"
+#include "kernels/isa/both_reals.h"
 
 dl_status DL_KERNEL(row_norm)(dl_context *context, dl_element element, void *y, void *mean, void *inverse,
                               const void *x, const void *weight, const void *bias, double epsilon, int64_t rows,
                               int64_t n) {
-    DL_TRY(need_real(element));
+    DL_TRY(dl_need_real_element(element, "normalization of rows"));
     row_norm_call call = {.out = y,
                           .mean = mean,
                           .inverse = inverse,
@@ -102,7 +87,7 @@ static void total_tile(void *argument, int64_t tile, int worker) {
 dl_status DL_KERNEL(row_norm_backward)(dl_context *context, dl_element element, void *dx, void *dweight, void *dbias,
                                        const void *g, const void *x, const void *mean, const void *inverse,
                                        const void *weight, int64_t rows, int64_t n) {
-    DL_TRY(need_real(element));
+    DL_TRY(dl_need_real_element(element, "normalization of rows"));
     row_norm_call call = {.out = dx,
                           .dweight = dweight,
                           .dbias = dbias,

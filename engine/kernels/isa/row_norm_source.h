@@ -1,5 +1,4 @@
-/* kernels/isa/row_norm_source.h: normalization of rows for one real type: R and LOOP(name) are set by the including
- * file. */
+/* kernels/isa/row_norm_source.h: normalization of rows for one real type: R and LOOP(name) are set by both_reals.h. */
 
 /* y = (x - mean) * inverse * weight + bias of one row; without a mean (rms) the row stays where it is. */
 static void LOOP(forward_row)(const row_norm_call *call, int64_t row) {

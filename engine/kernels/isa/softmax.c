@@ -13,17 +13,8 @@ typedef struct softmax_call {
     int64_t n, inner;
 } softmax_call;
 
-#define R          float
-#define LOOP(name) name##_f32
-#include "kernels/isa/softmax_source.h"
-#undef R
-#undef LOOP
-
-#define R          double
-#define LOOP(name) name##_f64
-#include "kernels/isa/softmax_source.h"
-#undef R
-#undef LOOP
+#define SOURCE "kernels/isa/softmax_source.h"
+#include "kernels/isa/both_reals.h"
 
 static void softmax_unit(void *argument, int64_t o, int64_t column, int64_t columns) {
     const softmax_call *call = argument;
@@ -35,8 +26,7 @@ static void softmax_unit(void *argument, int64_t o, int64_t column, int64_t colu
 }
 
 static dl_status run_softmax(dl_context *context, dl_element element, softmax_call call, int64_t outer) {
-    if (element > DL_ELEMENT_FLOAT64)
-        return dl_fail(DL_DTYPE, "softmax is not defined for %s", dl_element_name(element));
+    DL_TRY(dl_need_real_element(element, "softmax"));
     if (call.n == 0)
         return DL_OK;
     call.single = element == DL_ELEMENT_FLOAT32;

@@ -1,5 +1,5 @@
-/* kernels/isa/softmax_source.h: softmax of rows and of columns for one real type: R and LOOP(name) are set by the
- * including file. */
+/* kernels/isa/softmax_source.h: softmax of rows and of columns for one real type: R and LOOP(name) are set by
+ * both_reals.h. */
 
 static void LOOP(softmax_row)(int64_t n, R *y, const R *x) {
     m_row_exp(n, y, x, m_row_max(n, x));

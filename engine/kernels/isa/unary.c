@@ -14,17 +14,8 @@ typedef struct unary_call {
     bool periodic; /* sine or cosine, whose own code has a limited range (so has the tangent, but not its gradient) */
 } unary_call;
 
-#define R          float
-#define LOOP(name) name##_f32
-#include "kernels/isa/unary_source.h"
-#undef R
-#undef LOOP
-
-#define R          double
-#define LOOP(name) name##_f64
-#include "kernels/isa/unary_source.h"
-#undef R
-#undef LOOP
+#define SOURCE "kernels/isa/unary_source.h"
+#include "kernels/isa/both_reals.h"
 
 #define I             int32_t
 #define U             uint32_t

@@ -1,5 +1,5 @@
 /* kernels/isa/unary_source.h: the loops of the unary table for one element type: R (the type) and LOOP(name) (their
- * names) are set by the including file. */
+ * names) are set by both_reals.h. */
 
 #define X(name, needs, parameters, formula, domain, value, gradient, help)                                             \
     static void LOOP(value_##name)(int64_t n, R * out, const R *in, R p0, R p1) {                                      \
