@@ -53,12 +53,6 @@ static dl_tensor *heads_together(dl_tensor *x) {
     return x->strides[3] == 1 || x->shape[3] <= 1 ? x : dl_dense(x);
 }
 
-static void copy_strides(const dl_tensor *x, int64_t *strides) {
-    strides[0] = x->strides[0];
-    strides[1] = x->strides[1];
-    strides[2] = x->strides[2];
-}
-
 static double scale_of(double scale, int64_t features) {
     return isnan(scale) ? 1 / sqrt((double)features) : scale;
 }
@@ -69,9 +63,9 @@ static dl_attention_sizes sizes_of(dl_tensor *query, dl_tensor *key, dl_tensor *
                             .K = key->shape[2], .E = query->shape[3], .V = value->shape[3],
                             .causal = options->is_causal, .offset = options->offset, .dropout = options->dropout,
                             .scale = scale_of(options->scale, query->shape[3])};
-    copy_strides(query, s.query);
-    copy_strides(key, s.key);
-    copy_strides(value, s.value);
+    memcpy(s.query, query->strides, sizeof s.query);
+    memcpy(s.key, key->strides, sizeof s.key);
+    memcpy(s.value, value->strides, sizeof s.value);
     if (mask) {
         s.mask = mask->dtype == DL_BOOLEAN ? DL_MASK_BOOL : DL_MASK_REAL;
         dl_broadcast_strides(mask, 4, (int64_t[]){s.N, s.H, s.T, s.S}, s.mask_strides);
@@ -99,12 +93,12 @@ static dl_stream take_stream(dl_op_call *call, const dl_attention_sizes *s) {
 
 static dl_status run_forward(dl_context *context, dl_tensor *y, dl_tensor *normalizer, dl_tensor *const *in,
                              const dl_attention_sizes *s) {
-    const void *mask = in[3] ? dl_tensor_data(in[3]) : NULL;
+    const void *mask = dl_data_or_null(in[3]);
     if (y->dtype == DL_FLOAT32)
-        return dl_kernel()->attention_f32(context, DL_DATA(y, float), normalizer ? DL_DATA(normalizer, float) : NULL,
+        return dl_kernel()->attention_f32(context, DL_DATA(y, float), dl_data_or_null(normalizer),
                                           DL_DATA(in[0], float), DL_DATA(in[1], float), DL_DATA(in[2], float), mask,
                                           s);
-    return dl_kernel()->attention_f64(context, DL_DATA(y, double), normalizer ? DL_DATA(normalizer, double) : NULL,
+    return dl_kernel()->attention_f64(context, DL_DATA(y, double), dl_data_or_null(normalizer),
                                       DL_DATA(in[0], double), DL_DATA(in[1], double), DL_DATA(in[2], double), mask, s);
 }
 
@@ -148,12 +142,12 @@ static dl_status run_backward(dl_op_gradient *gradient, dl_tensor *const *grads,
     if (grad_y->dtype == DL_FLOAT32)
         return dl_kernel()->attention_backward_f32(
             gradient->context, DL_DATA(grads[0], float), DL_DATA(grads[1], float), DL_DATA(grads[2], float),
-            grads[3] ? DL_DATA(grads[3], float) : NULL, DL_DATA(grad_y, float), DL_DATA(saved[4], float),
+            dl_data_or_null(grads[3]), DL_DATA(grad_y, float), DL_DATA(saved[4], float),
             DL_DATA(saved[5], float), DL_DATA(saved[0], float), DL_DATA(saved[1], float), DL_DATA(saved[2], float),
             mask, s);
     return dl_kernel()->attention_backward_f64(
         gradient->context, DL_DATA(grads[0], double), DL_DATA(grads[1], double), DL_DATA(grads[2], double),
-        grads[3] ? DL_DATA(grads[3], double) : NULL, DL_DATA(grad_y, double), DL_DATA(saved[4], double),
+        dl_data_or_null(grads[3]), DL_DATA(grad_y, double), DL_DATA(saved[4], double),
         DL_DATA(saved[5], double), DL_DATA(saved[0], double), DL_DATA(saved[1], double), DL_DATA(saved[2], double),
         mask, s);
 }

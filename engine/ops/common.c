@@ -1,6 +1,4 @@
 /* ops/common.c: checks, messages and scratch that the operations share. */
-#include <string.h>
-
 #include "ops/ops.h"
 
 _Static_assert((int)DL_FLOAT32 == (int)DL_ELEMENT_FLOAT32 && (int)DL_BOOLEAN == (int)DL_ELEMENT_BOOLEAN,
@@ -87,6 +85,19 @@ dl_around dl_around_dim(int dims, const int64_t *shape, int dim) {
     return around;
 }
 
+void *dl_data_or_null(const dl_tensor *tensor) {
+    return tensor ? dl_tensor_data(tensor) : NULL;
+}
+
 const void *dl_saved_data(const dl_op_gradient *gradient, int slot) {
-    return gradient->saved[slot] ? dl_tensor_data(gradient->saved[slot]) : NULL;
+    return dl_data_or_null(gradient->saved[slot]);
+}
+
+dl_status dl_gradient_data(dl_op_gradient *gradient, int i, void **data) {
+    *data = NULL;
+    if (i >= gradient->inputs || !gradient->needs[i])
+        return DL_OK;
+    dl_tensor *grad = dl_gradient_new(gradient, i);
+    *data = dl_data_or_null(grad);
+    return grad ? DL_OK : dl_last_status();
 }

@@ -169,17 +169,13 @@ static dl_status dense_inputs(const dl_op_call *call, conv_inputs *in) {
     return in->x && in->weight && (in->bias || !bias) ? DL_OK : dl_last_status();
 }
 
-static const void *data_or_null(const dl_tensor *tensor) {
-    return tensor ? dl_tensor_data(tensor) : NULL;
-}
-
 static dl_status run_conv(dl_tensor *y, const conv_inputs *in, const dl_conv2d_sizes *s, bool relu, bool exact) {
     const dl_kernels *kernels = dl_kernel();
     if (y->dtype == DL_FLOAT32)
         return kernels->conv2d_f32(y->context, DL_DATA(y, float), DL_DATA(in->x, float), DL_DATA(in->weight, float),
-                                   data_or_null(in->bias), s, relu, exact);
+                                   dl_data_or_null(in->bias), s, relu, exact);
     return kernels->conv2d_f64(y->context, DL_DATA(y, double), DL_DATA(in->x, double), DL_DATA(in->weight, double),
-                               data_or_null(in->bias), s, relu, exact);
+                               dl_data_or_null(in->bias), s, relu, exact);
 }
 
 /* saved: 0 x, 1 weight, 2 the output of a relu; state: the sizes. */
@@ -212,14 +208,8 @@ static dl_status conv2d_forward(dl_op_call *call) {
 
 /* Where the gradients of x, weight and bias go: NULL where none is wanted. */
 static dl_status conv_gradients(dl_op_gradient *gradient, void *grads[3]) {
-    for (int i = 0; i < 3; i++) {
-        grads[i] = NULL;
-        if (i >= gradient->inputs || !gradient->needs[i])
-            continue;
-        dl_tensor *grad = dl_gradient_new(gradient, i);
-        DL_TRY(grad ? DL_OK : dl_last_status());
-        grads[i] = dl_tensor_data(grad);
-    }
+    for (int i = 0; i < 3; i++)
+        DL_TRY(dl_gradient_data(gradient, i, &grads[i]));
     return DL_OK;
 }
 
@@ -440,8 +430,8 @@ static dl_status fused_forward(dl_op_call *call) {
     dl_tensor *winner = call->node ? dl_scratch(call->context, DL_UINT8, 4, y->shape) : NULL;
     DL_TRY(call->node && !winner ? dl_last_status() : DL_OK);
     DL_TRY(dl_kernel()->conv2d_relu_maxpool_f32(call->context, DL_DATA(y, float),
-                                                winner ? dl_tensor_data(winner) : NULL, DL_DATA(in.x, float),
-                                                DL_DATA(in.weight, float), data_or_null(in.bias), &s.conv));
+                                                dl_data_or_null(winner), DL_DATA(in.x, float),
+                                                DL_DATA(in.weight, float), dl_data_or_null(in.bias), &s.conv));
     return dl_call_save(call, 2, winner);
 }
 

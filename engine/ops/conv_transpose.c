@@ -2,8 +2,6 @@
  *
  * Always true: `sizes` are those of the convolution from y (N, H', W', K) to x (N, H, W, C) whose gradient it is, so
  * each of forward and backward is one of that convolution's kernels. */
-#include <string.h>
-
 #include "ops/ops.h"
 
 /* One side: the output's size and the padding of the convolution back, as in TensorFlow. */

@@ -1,7 +1,5 @@
 /* ops/ctc.c: the loss of connectionist temporal classification. Label 0 is the blank, and padding behind a sample's
  * labels; the scores' first place is the blank's, the next label 1's. */
-#include <string.h>
-
 #include "ops/ops.h"
 
 static dl_status check_inputs(const dl_tensor *x, const dl_tensor *labels) {
@@ -64,9 +62,9 @@ static dl_status ctc_loss_forward(dl_op_call *call) {
     dl_tensor *losses = dl_call_output(call, 0, x->dtype, 1, shape);
     dl_tensor *occupancy = losses && call->node ? dl_scratch(call->context, x->dtype, 3, shape) : NULL;
     DL_TRY(!losses || (call->node && !occupancy) ? dl_last_status() : DL_OK);
-    DL_TRY(dl_kernel()->ctc(call->context, dl_element_of(x), dl_tensor_data(losses),
-                            occupancy ? dl_tensor_data(occupancy) : NULL, dl_tensor_data(x), dl_tensor_data(labels),
-                            dl_tensor_data(lengths), dl_tensor_data(scratch), shape[0], shape[1], shape[2], count));
+    DL_TRY(dl_kernel()->ctc(call->context, dl_element_of(x), dl_tensor_data(losses), dl_data_or_null(occupancy),
+                            dl_tensor_data(x), dl_tensor_data(labels), dl_tensor_data(lengths), dl_tensor_data(scratch),
+                            shape[0], shape[1], shape[2], count));
     return dl_call_save(call, 0, occupancy);
 }
 

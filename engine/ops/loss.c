@@ -1,8 +1,6 @@
 /* ops/loss.c: losses. The cross-entropies over classes are fused: each sample's loss from its row of scores in one
  * sweep, and a derivative that needs no softmax kept. The others are an element-wise function of the rows of
  * binary_rows.h and a reduction. Labels count from 1. */
-#include <string.h>
-
 #include "ops/ops.h"
 
 _Static_assert(DL_IGNORE_NO_CLASS == DL_NONE, "no class to ignore is none for the kernels too");
@@ -35,7 +33,7 @@ static dl_status labels_forward(dl_op_call *call, dl_scores scores, const char *
         losses && call->node ? dl_scratch(call->context, x->dtype, labels->dims, labels->shape) : NULL;
     DL_TRY(!losses || (call->node && !normalizers) ? dl_last_status() : DL_OK);
     DL_TRY(dl_kernel()->cross_entropy(call->context, scores, dl_element_of(x), dl_tensor_data(losses),
-                                      normalizers ? dl_tensor_data(normalizers) : NULL, dl_tensor_data(x),
+                                      dl_data_or_null(normalizers), dl_tensor_data(x),
                                       dl_element_of(labels), dl_tensor_data(labels), smoothing, ignore_class,
                                       dl_tensor_numel(labels), x->shape[x->dims - 1]));
     DL_TRY(dl_call_save(call, 0, x));
@@ -146,7 +144,7 @@ static dl_status target_forward(dl_op_call *call, dl_scores scores, const char *
     dl_tensor *normalizers = losses && call->node ? dl_scratch(call->context, x->dtype, dims, x->shape) : NULL;
     DL_TRY(!losses || (call->node && !normalizers) ? dl_last_status() : DL_OK);
     DL_TRY(dl_kernel()->cross_entropy_targets(call->context, scores, dl_element_of(x), dl_tensor_data(losses),
-                                              normalizers ? dl_tensor_data(normalizers) : NULL, dl_tensor_data(x),
+                                              dl_data_or_null(normalizers), dl_tensor_data(x),
                                               dl_tensor_data(target), options->label_smoothing, dl_tensor_numel(losses),
                                               classes));
     DL_TRY(dl_call_save(call, 0, x));

@@ -252,7 +252,7 @@ static dl_status linear_forward(dl_op_call *call) {
     DL_TRY(out ? DL_OK : dl_last_status());
     bool relu = options->activation == DL_ACTIVATION_RELU;
     dl_gemm_sizes sizes = matrix_sizes(rows, weight);
-    DL_TRY(gemm(out, 0, rows, 0, weight, 0, bias ? dl_tensor_data(bias) : NULL, &sizes, relu));
+    DL_TRY(gemm(out, 0, rows, 0, weight, 0, dl_data_or_null(bias), &sizes, relu));
     if (dl_call_needs(call, 1))
         DL_TRY(dl_call_save(call, 0, rows));
     if (dl_call_needs(call, 0))

@@ -59,7 +59,7 @@ static dl_status channel_gradients(const dl_op_gradient *gradient, dl_tensor *gr
                                    dl_tensor *grad_bias) {
     const dl_tensor *x = gradient->saved[0];
     return dl_kernel()->batch_norm_backward(
-        gradient->context, dl_element_of(x), grad_x ? dl_tensor_data(grad_x) : NULL, dl_tensor_data(grad_weight),
+        gradient->context, dl_element_of(x), dl_data_or_null(grad_x), dl_tensor_data(grad_weight),
         dl_tensor_data(grad_bias), dl_tensor_data(gradient->grad_out[0]), dl_tensor_data(x), dl_saved_data(gradient, 1),
         dl_saved_data(gradient, 2), dl_saved_data(gradient, 3), rows_of(x), channels_of(x));
 }

@@ -44,8 +44,12 @@ dl_tensor *dl_as(dl_tensor *tensor, dl_dtype dtype);
 /* The dtype of an operation on both. A tensor without dimensions raises the other's dtype only to another kind (bool,
  * whole numbers, real numbers), and whole numbers to float32 then. */
 dl_dtype dl_common_dtype(const dl_tensor *a, const dl_tensor *b);
+/* First element; NULL passes, for what is left out. */
+void *dl_data_or_null(const dl_tensor *tensor);
 /* First element of saved[slot], or NULL if nothing was saved there. */
 const void *dl_saved_data(const dl_op_gradient *gradient, int slot);
+/* *data: where a kernel writes the gradient of input i, contiguous; NULL if none is wanted or it was left out. */
+dl_status dl_gradient_data(dl_op_gradient *gradient, int i, void **data);
 
 /* A tensor seen as (outer, size, inner) around one dimension, when contiguous. */
 typedef struct dl_around {

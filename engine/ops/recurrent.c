@@ -109,10 +109,6 @@ static dl_status make_dense(recurrent_inputs *in) {
     return DL_OK;
 }
 
-static void *data_of(const dl_tensor *tensor) {
-    return tensor ? dl_tensor_data(tensor) : NULL;
-}
-
 /* The tensors that a forward fills for its backward. */
 typedef struct kept {
     dl_tensor *steps, *gates, *h, *c;
@@ -149,18 +145,18 @@ static dl_status last_state(dl_op_call *call, int i, dl_tensor *states, const dl
 }
 
 static dl_status run_kernel(dl_tensor *y, const recurrent_inputs *in, const kept *k, const dl_recurrent_sizes *s) {
-    dl_recurrent_arrays arrays = {.x = data_of(in->x),
-                                  .kernel = data_of(in->kernel),
-                                  .recurrent = data_of(in->recurrent),
-                                  .bias = data_of(in->bias),
-                                  .initial_h = data_of(in->initial_h),
-                                  .initial_c = data_of(in->initial_c),
-                                  .mask = data_of(in->mask),
-                                  .drop = data_of(in->drop),
-                                  .steps = data_of(k->steps),
-                                  .gates = data_of(k->gates),
-                                  .h = data_of(k->h),
-                                  .c = data_of(k->c)};
+    dl_recurrent_arrays arrays = {.x = dl_data_or_null(in->x),
+                                  .kernel = dl_data_or_null(in->kernel),
+                                  .recurrent = dl_data_or_null(in->recurrent),
+                                  .bias = dl_data_or_null(in->bias),
+                                  .initial_h = dl_data_or_null(in->initial_h),
+                                  .initial_c = dl_data_or_null(in->initial_c),
+                                  .mask = dl_data_or_null(in->mask),
+                                  .drop = dl_data_or_null(in->drop),
+                                  .steps = dl_data_or_null(k->steps),
+                                  .gates = dl_data_or_null(k->gates),
+                                  .h = dl_data_or_null(k->h),
+                                  .c = dl_data_or_null(k->c)};
     if (y->dtype == DL_FLOAT32)
         return dl_kernel()->recurrent_f32(y->context, DL_DATA(y, float), &arrays, s);
     return dl_kernel()->recurrent_f64(y->context, DL_DATA(y, double), &arrays, s);
@@ -188,35 +184,27 @@ static dl_status forward(dl_op_call *call, dl_cell cell, const dl_recurrent_op_o
 
 /* ---- backward -------------------------------------------------------------------------------------------------- */
 
-static dl_status want(dl_op_gradient *gradient, int i, void **out) {
-    if (i >= gradient->inputs || !gradient->needs[i])
-        return DL_OK;
-    dl_tensor *grad = dl_gradient_new(gradient, i);
-    *out = grad ? dl_tensor_data(grad) : NULL;
-    return grad ? DL_OK : dl_last_status();
-}
-
 static dl_status backward(dl_op_gradient *gradient) {
     const dl_recurrent_sizes *s = gradient->state;
     bool lstm = s->cell == DL_CELL_LSTM;
-    dl_recurrent_gradients g = {.grad_y = data_of(gradient->grad_out[0]),
-                                .grad_h = data_of(gradient->grad_out[1]),
-                                .grad_c = lstm ? data_of(gradient->grad_out[2]) : NULL};
-    DL_TRY(want(gradient, AT_X, &g.grad_x));
-    DL_TRY(want(gradient, AT_KERNEL, &g.grad_kernel));
-    DL_TRY(want(gradient, AT_RECURRENT, &g.grad_recurrent));
-    DL_TRY(want(gradient, AT_BIAS, &g.grad_bias));
-    DL_TRY(want(gradient, AT_INITIAL_H, &g.grad_initial_h));
+    dl_recurrent_gradients g = {.grad_y = dl_data_or_null(gradient->grad_out[0]),
+                                .grad_h = dl_data_or_null(gradient->grad_out[1]),
+                                .grad_c = lstm ? dl_data_or_null(gradient->grad_out[2]) : NULL};
+    DL_TRY(dl_gradient_data(gradient, AT_X, &g.grad_x));
+    DL_TRY(dl_gradient_data(gradient, AT_KERNEL, &g.grad_kernel));
+    DL_TRY(dl_gradient_data(gradient, AT_RECURRENT, &g.grad_recurrent));
+    DL_TRY(dl_gradient_data(gradient, AT_BIAS, &g.grad_bias));
+    DL_TRY(dl_gradient_data(gradient, AT_INITIAL_H, &g.grad_initial_h));
     if (lstm)
-        DL_TRY(want(gradient, AT_INITIAL_C, &g.grad_initial_c));
+        DL_TRY(dl_gradient_data(gradient, AT_INITIAL_C, &g.grad_initial_c));
     dl_recurrent_arrays arrays = {.kernel = dl_saved_data(gradient, SAVED_KERNEL),
                                   .recurrent = dl_saved_data(gradient, SAVED_RECURRENT),
                                   .mask = dl_saved_data(gradient, SAVED_MASK),
                                   .drop = dl_saved_data(gradient, SAVED_DROP),
-                                  .steps = data_of(gradient->saved[SAVED_STEPS]),
-                                  .gates = data_of(gradient->saved[SAVED_GATES]),
-                                  .h = data_of(gradient->saved[SAVED_H]),
-                                  .c = data_of(gradient->saved[SAVED_C])};
+                                  .steps = dl_data_or_null(gradient->saved[SAVED_STEPS]),
+                                  .gates = dl_data_or_null(gradient->saved[SAVED_GATES]),
+                                  .h = dl_data_or_null(gradient->saved[SAVED_H]),
+                                  .c = dl_data_or_null(gradient->saved[SAVED_C])};
     if (gradient->dtypes[AT_X] == DL_FLOAT32)
         return dl_kernel()->recurrent_backward_f32(gradient->context, &g, &arrays, s);
     return dl_kernel()->recurrent_backward_f64(gradient->context, &g, &arrays, s);

@@ -51,10 +51,9 @@ static dl_status normalize(dl_op_call *call, dl_tensor *weight, dl_tensor *bias,
     dl_tensor *mean = centered ? dl_scratch(context, x->dtype, 1, &r.count) : NULL;
     dl_tensor *y = inverse && (mean || !centered) ? dl_call_output(call, 0, x->dtype, x->dims, x->shape) : NULL;
     DL_TRY(y ? DL_OK : dl_last_status());
-    DL_TRY(dl_kernel()->row_norm(context, dl_element_of(x), dl_tensor_data(y), mean ? dl_tensor_data(mean) : NULL,
-                                 dl_tensor_data(inverse), dl_tensor_data(x),
-                                 dense_weight ? dl_tensor_data(dense_weight) : NULL,
-                                 dense_bias ? dl_tensor_data(dense_bias) : NULL, eps, r.count, r.n));
+    DL_TRY(dl_kernel()->row_norm(context, dl_element_of(x), dl_tensor_data(y), dl_data_or_null(mean),
+                                 dl_tensor_data(inverse), dl_tensor_data(x), dl_data_or_null(dense_weight),
+                                 dl_data_or_null(dense_bias), eps, r.count, r.n));
     DL_TRY(dl_call_save(call, 0, x));
     DL_TRY(dl_call_save(call, 1, dense_weight));
     DL_TRY(dl_call_save(call, 2, inverse));
@@ -64,14 +63,9 @@ static dl_status normalize(dl_op_call *call, dl_tensor *weight, dl_tensor *bias,
 static dl_status backward(dl_op_gradient *gradient) {
     const dl_layer_norm_options *options = gradient->options;
     dl_tensor *x = gradient->saved[0];
-    void *grads[3] = {NULL};
-    for (int i = 0; i < gradient->inputs; i++) {
-        if (!gradient->needs[i])
-            continue;
-        dl_tensor *grad = dl_gradient_new(gradient, i);
-        DL_TRY(grad ? DL_OK : dl_last_status());
-        grads[i] = dl_tensor_data(grad);
-    }
+    void *grads[3];
+    for (int i = 0; i < 3; i++)
+        DL_TRY(dl_gradient_data(gradient, i, &grads[i]));
     rows r = rows_of(x, options->normalized_shape.count);
     return dl_kernel()->row_norm_backward(gradient->context, dl_element_of(x), grads[0], grads[1], grads[2],
                                           dl_tensor_data(gradient->grad_out[0]), dl_tensor_data(x),

@@ -1,5 +1,4 @@
 /* tensor/access.c: reading single elements, and whole tensors out into the host's memory. */
-#include <string.h>
 
 #include "tensor/tensor.h"
 
