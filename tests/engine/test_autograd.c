@@ -2,10 +2,8 @@
 #include <math.h>
 
 #include "autograd/autograd.h"
-#include "check.h"
+#include "context.h"
 #include "dlua/ops.h"
-
-static dl_context *context;
 
 static dl_tensor *leaf(double value) {
     dl_tensor *tensor = dl_scalar(context, DL_FLOAT64, value);
@@ -20,22 +18,9 @@ static double number(const dl_tensor *tensor) {
     return value;
 }
 
-static void begin(void) {
-    CHECK_EQ_INT(dl_context_create(NULL, &context), DL_OK);
-}
-
-/* The context must be the only thing left. */
-static void end(void) {
-    dl_memory_info memory;
-    dl_memory_trim(context);
-    dl_memory(context, &memory);
-    CHECK(memory.in_use < 1024); /* the items of the list of scopes stay */
-    dl_context_release(context);
-}
-
 /* y = x + x + ... with 100,000 nodes: neither backward nor freeing may use the stack for it. */
 static void test_deep_graph(void) {
-    begin();
+    begin_context();
     dl_tensor *x = leaf(1.5);
     dl_tensor *one = dl_scalar(context, DL_FLOAT64, 1.0);
     dl_tensor *y = dl_add(context, x, one);
@@ -57,11 +42,11 @@ static void test_deep_graph(void) {
     dl_release(y);
     dl_release(x);
     dl_release(one);
-    end();
+    end_context();
 }
 
 static void test_accumulates(void) {
-    begin();
+    begin_context();
     dl_tensor *x = leaf(3.0);
     for (int i = 1; i <= 3; i++) {
         dl_tensor *y = dl_mul(context, x, x);
@@ -70,12 +55,12 @@ static void test_accumulates(void) {
         CHECK_CLOSE(number(dl_grad(x)), 6.0 * i, 1e-15);
     }
     dl_release(x);
-    end();
+    end_context();
 }
 
 /* A diamond: both ways from x to y add up, and the node is visited once. */
 static void test_diamond(void) {
-    begin();
+    begin_context();
     dl_tensor *x = leaf(2.0);
     size_t mark = dl_scope_begin(context);
     dl_tensor *a = dl_mul(context, x, x);
@@ -84,11 +69,11 @@ static void test_diamond(void) {
     CHECK_CLOSE(number(dl_grad(x)), 4 * 8.0 + 3 * 4.0, 1e-12); /* of x^4 + x^3 */
     dl_scope_end(context, mark, NULL);
     dl_release(x);
-    end();
+    end_context();
 }
 
 static void test_twice(void) {
-    begin();
+    begin_context();
     dl_tensor *x = leaf(2.0);
     dl_tensor *y = dl_mul(context, x, x);
     CHECK_EQ_INT(dl_backward(y, NULL, DL_RETAIN_GRAPH), DL_OK);
@@ -99,11 +84,11 @@ static void test_twice(void) {
     CHECK_CLOSE(number(dl_grad(x)), 8.0, 1e-15);
     dl_release(y);
     dl_release(x);
-    end();
+    end_context();
 }
 
 static void test_changed_in_place(void) {
-    begin();
+    begin_context();
     dl_tensor *x = leaf(2.0);
     dl_tensor *y = dl_exp(context, x);
     dl_tensor *z = dl_mul(context, y, y);
@@ -119,12 +104,12 @@ static void test_changed_in_place(void) {
     dl_release(z);
     dl_release(y);
     dl_release(x);
-    end();
+    end_context();
 }
 
 /* A change in place is part of the graph from then on. */
 static void test_in_place_gradient(void) {
-    begin();
+    begin_context();
     dl_tensor *x = leaf(3.0);
     dl_tensor *y = dl_add(context, x, x);
     dl_tensor *in[] = {y, x};
@@ -134,11 +119,11 @@ static void test_in_place_gradient(void) {
     CHECK_CLOSE(number(dl_grad(x)), 12.0, 1e-15); /* of 2 x^2 */
     dl_release(y);
     dl_release(x);
-    end();
+    end_context();
 }
 
 static void test_modes(void) {
-    begin();
+    begin_context();
     dl_tensor *x = leaf(2.0);
     bool before = dl_set_grad_enabled(context, false);
     CHECK(before);
@@ -160,11 +145,11 @@ static void test_modes(void) {
     dl_release(z);
     dl_release(y);
     dl_release(x);
-    end();
+    end_context();
 }
 
 static void test_gradients(void) {
-    begin();
+    begin_context();
     dl_tensor *x = leaf(2.0), *w = leaf(5.0), *unused = leaf(1.0);
     dl_tensor *h = dl_mul(context, x, w);
     dl_tensor *y = dl_mul(context, h, h);
@@ -182,12 +167,12 @@ static void test_gradients(void) {
     dl_release(x);
     dl_release(w);
     dl_release(unused);
-    end();
+    end_context();
 }
 
 /* Each allocation of a backward failed in turn: an error, no leak, and the leaves' gradients as they were. */
 static void test_no_memory(void) {
-    begin();
+    begin_context();
     dl_tensor *x = leaf(2.0), *w = leaf(3.0);
     bool done = false;
     for (uint64_t nth = 1; !done && nth < 200; nth++) {
@@ -212,32 +197,32 @@ static void test_no_memory(void) {
     CHECK(done);
     dl_release(x);
     dl_release(w);
-    end();
+    end_context();
 }
 
 /* Memory that runs out at the first scope of a context: nothing made in it is left. */
 static void test_no_memory_in_the_first_scope(void) {
     for (uint64_t nth = 1; nth <= 6; nth++) {
-        begin();
+        begin_context();
         dl_memory_fail_at(context, nth);
         size_t mark = dl_scope_begin(context);
         for (int i = 0; i < 3; i++)
             dl_scalar(context, DL_FLOAT64, 1.0);
         dl_scope_end(context, mark, NULL);
         dl_memory_fail_at(context, 0);
-        end();
+        end_context();
     }
 }
 
 static void test_anomaly(void) {
-    begin();
+    begin_context();
     dl_set_detect_anomaly(context, true);
     dl_tensor *x = leaf(-1.0);
     CHECK(dl_ln(context, x) == NULL);
     CHECK_CONTAINS(dl_last_error(), "log");
     CHECK_CONTAINS(dl_last_error(), "NaN");
     dl_release(x);
-    end();
+    end_context();
 }
 
 CHECK_MAIN(CHECK_TEST(test_deep_graph),

@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include "base/text.h"
+#include "context.h"
 #include "dlua/definition.h"
 
 /* ---- a family to test with ------------------------------------------------------------------------------------- */
@@ -68,8 +69,6 @@ static const dl_definition thing = {
 static const dl_definition *const things[] = {&thing, NULL};
 static const dl_family thing_family = {.name = "thing", .definitions = things};
 
-static dl_context *context;
-
 /* Reads JSON text into a value; NONE on failure. */
 static dl_value json(const char *text) {
     dl_value value;
@@ -93,21 +92,10 @@ static void check_message(const char *text, const char *message) {
     dl_options_clear(&thing, &options);
 }
 
-static void begin(void) {
-    REQUIRE(dl_context_create(NULL, &context) == DL_OK);
-}
-
-static void end(void) {
-    dl_memory_info info;
-    dl_memory(context, &info);
-    CHECK_EQ_INT(info.in_use, 0);
-    dl_context_release(context);
-}
-
 /* ---- tests ----------------------------------------------------------------------------------------------------- */
 
 static void test_defaults(void) {
-    begin();
+    begin_context();
     thing_options o;
     dl_options_init(&thing, &o, sizeof o);
     CHECK_EQ_INT(o.units, DL_NONE);
@@ -139,11 +127,11 @@ static void test_defaults(void) {
     o.padding = 2;
     CHECK(dl_options_check(&thing, &o) == DL_INVALID);
     dl_options_clear(&thing, &o);
-    end();
+    end_context();
 }
 
 static void test_messages(void) {
-    begin();
+    begin_context();
     check_message("{}", "Thing: argument 'units' is missing (a whole number of at least 1)");
     check_message("{\"unit\": 3}", "Thing: unknown argument 'unit'; did you mean 'units'?");
     check_message("{\"learningRate\": 3}", "Thing: unknown argument 'learningRate'; did you mean 'learning_rate'?");
@@ -185,11 +173,11 @@ static void test_messages(void) {
         "{\"learning_rate\": \"atuo\"}",
         "Thing: argument 'learning_rate' must be a number of at least 0, or an initializer, or one of 'auto', "
         "'off' (got 'atuo'; did you mean 'auto'?)");
-    end();
+    end_context();
 }
 
 static void test_setting(void) {
-    begin();
+    begin_context();
     thing_options o;
     CHECK_EQ_INT(
         set_thing("{\"units\": 4.0, \"name\": \"abc\", \"strides\": 3, \"shape\": [null, 28], \"padding\": "
@@ -231,12 +219,12 @@ static void test_setting(void) {
     dl_free_text(text);
     dl_value_clear(&map);
     dl_options_clear(&thing, &copy);
-    end();
+    end_context();
 }
 
 /* A wrong value leaves what was there. */
 static void test_failed_set_keeps(void) {
-    begin();
+    begin_context();
     thing_options o;
     CHECK_EQ_INT(set_thing("{\"units\": 4, \"name\": \"abc\", \"learning_rate\": \"zeros\"}", &o), DL_OK);
     const char *const fields[] = {"units", "name", "learning_rate", "initializer"};
@@ -249,11 +237,11 @@ static void test_failed_set_keeps(void) {
     CHECK_EQ_INT(o.learning_rate.which, 1);
     CHECK(o.initializer == DL_DEFAULT);
     dl_options_clear(&thing, &o);
-    end();
+    end_context();
 }
 
 static void test_objects(void) {
-    begin();
+    begin_context();
     finalized = 0;
     dl_value map = json("{\"class_name\": \"Thing\", \"config\": {\"units\": 2}}");
     dl_object *object;
@@ -285,11 +273,11 @@ static void test_objects(void) {
     map = json("{\"class_name\": \"Thing\", \"extra\": 1}");
     CHECK(dl_object_from_value(context, &thing_family, &map, &object) == DL_FORMAT);
     dl_value_clear(&map);
-    end();
+    end_context();
 }
 
 static void test_custom_definitions(void) {
-    begin();
+    begin_context();
     static const dl_definition mine = {.name = "Mine", .version = 1};
     static const dl_definition mine_again = {.name = "Mine", .version = 2};
     CHECK(dl_find_definition(context, &thing_family, "Mine") == NULL);
@@ -315,7 +303,7 @@ static char *to_json(const char *text) {
 }
 
 static void test_json_round_trip(void) {
-    begin();
+    begin_context();
     const char *const texts[] = {
         "null",
         "true",
@@ -339,11 +327,11 @@ static void test_json_round_trip(void) {
         CHECK_STR(text, texts[i]);
         dl_free_text(text);
     }
-    end();
+    end_context();
 }
 
 static void test_json_refused(void) {
-    begin();
+    begin_context();
     const char *const texts[] = {"",    "{",          "[1,]",  "{\"a\":1,\"a\":2}", "9223372036854775808",
                                  "nan", "Infinity",   "1e999", "\"\xff\"",          "[1] 2",
                                  "'a'", "\"\\u0000\""};
@@ -368,7 +356,7 @@ static void test_json_refused(void) {
     char *text;
     CHECK_EQ_INT(dl_value_to_json(context, &value, &text, NULL), DL_INVALID);
     dl_value_clear(&value);
-    end();
+    end_context();
 }
 
 static void test_real_text(void) {
@@ -388,7 +376,7 @@ static void test_real_text(void) {
 }
 
 static void test_describe_cuts(void) {
-    begin();
+    begin_context();
     dl_value value = json("[1, 2.5, \"abc\", {\"k\": null}]");
     char text[40], small[12];
     dl_value_describe(&value, text, sizeof text);
@@ -396,12 +384,12 @@ static void test_describe_cuts(void) {
     dl_value_describe(&value, small, sizeof small);
     CHECK_STR(small, "{1, 2.5,...");
     dl_value_clear(&value);
-    end();
+    end_context();
 }
 
 /* Every allocation of reading and creating fails in turn: an error, and nothing is left behind. */
 static void test_out_of_memory(void) {
-    begin();
+    begin_context();
     const char *text =
         "{\"class_name\": \"Thing\", \"config\": {\"units\": 2, \"name\": \"a\", \"extras\": [\"zeros\", "
         "\"constant\"], \"learning_rate\": {\"class_name\": \"Constant\", \"config\": {\"value\": 1}}}}";
@@ -434,7 +422,7 @@ static void test_out_of_memory(void) {
             break;
     }
     CHECK(failures > 40);
-    end();
+    end_context();
 }
 
 CHECK_MAIN(CHECK_TEST(test_defaults), CHECK_TEST(test_messages), CHECK_TEST(test_setting),

@@ -3,35 +3,12 @@
 
 #include <stdlib.h>
 
+#include "context.h"
 #include "dlua/data.h"
 #include "tensor/tensor.h"
 
-static dl_context *context;
-
-/* The list of scopes is made at the first use and stays. */
-static size_t in_use_at_first;
-
-static size_t in_use(void) {
-    dl_memory_info info;
-    dl_memory(context, &info);
-    return info.in_use;
-}
-
-static void begin(void) {
-    REQUIRE(dl_context_create(NULL, &context) == DL_OK);
-    size_t mark = dl_scope_begin(context);
-    dl_scalar(context, DL_FLOAT32, 0);
-    dl_scope_end(context, mark, NULL);
-    in_use_at_first = in_use();
-}
-
-static void end(void) {
-    CHECK_EQ_INT(in_use(), in_use_at_first);
-    dl_context_release(context);
-}
-
 static void test_order_is_a_permutation(void) {
-    begin();
+    begin_context();
     const int64_t counts[] = {0, 1, 2, 3, 1000};
     for (int i = 0; i < DL_COUNT(counts); i++) {
         dl_tensor *order = dl_shuffled_order(context, counts[i], 7, 1);
@@ -49,7 +26,7 @@ static void test_order_is_a_permutation(void) {
     }
     CHECK(dl_shuffled_order(context, -1, 0, 0) == NULL);
     CHECK_EQ_INT(dl_last_status(), DL_INVALID);
-    end();
+    end_context();
 }
 
 static int64_t differing(uint64_t seed_a, int64_t epoch_a, uint64_t seed_b, int64_t epoch_b) {
@@ -65,17 +42,17 @@ static int64_t differing(uint64_t seed_a, int64_t epoch_a, uint64_t seed_b, int6
 }
 
 static void test_order_depends_on_seed_and_epoch_alone(void) {
-    begin();
+    begin_context();
     CHECK_EQ_INT(differing(7, 1, 7, 1), 0);
     CHECK(differing(7, 1, 7, 2) > 950);
     CHECK(differing(7, 1, 8, 1) > 950);
-    end();
+    end_context();
 }
 
 /* Every permutation of four comes about as often: chi-square with 23 degrees of freedom stays below its 0.999
  * quantile, 49.7. The seeds are fixed, so this cannot come out otherwise tomorrow. */
 static void test_orders_are_uniform(void) {
-    begin();
+    begin_context();
     int counts[256] = {0};
     enum { DRAWS = 24000 };
     for (int epoch = 0; epoch < DRAWS; epoch++) {
@@ -93,7 +70,7 @@ static void test_orders_are_uniform(void) {
     }
     CHECK_EQ_INT(kinds, 24);
     CHECK(chi_square < 49.7);
-    end();
+    end_context();
 }
 
 static void check_gathered(dl_tensor *from, dl_tensor *order, int64_t first, int64_t count) {
@@ -122,7 +99,7 @@ static void check_gathered(dl_tensor *from, dl_tensor *order, int64_t first, int
 }
 
 static void test_gather(void) {
-    begin();
+    begin_context();
     CHECK_EQ_INT(dl_set_threads(context, 3), DL_OK);
     dl_tensor *numbers = dl_arange(context, DL_FLOAT32, 0, 600000, 1);
     dl_tensor *large = dl_tensor_view(numbers, 3, (int64_t[]){300, 40, 50}, (int64_t[]){2000, 50, 1}, 0);
@@ -145,7 +122,7 @@ static void test_gather(void) {
     dl_release(view);
     dl_release(large);
     dl_release(order);
-    end();
+    end_context();
 }
 
 static void check_refused(dl_tensor *from, dl_tensor *order, int64_t first, int64_t count, const char *message) {
@@ -154,7 +131,7 @@ static void check_refused(dl_tensor *from, dl_tensor *order, int64_t first, int6
 }
 
 static void test_refused(void) {
-    begin();
+    begin_context();
     dl_tensor *from = dl_zeros(context, DL_FLOAT32, 2, (int64_t[]){5, 2}), *scalar = dl_scalar(context, DL_FLOAT32, 1);
     dl_tensor *order = dl_from_data(context, DL_INT64, 1, (int64_t[]){3}, (const int64_t[]){1, 6, 0});
     check_refused(from, order, 0, 2, "the order names row 6 of 5; rows count from 1");
@@ -169,7 +146,7 @@ static void test_refused(void) {
     dl_release(from);
     dl_release(scalar);
     dl_release(order);
-    end();
+    end_context();
 }
 
 CHECK_MAIN(CHECK_TEST(test_order_is_a_permutation), CHECK_TEST(test_order_depends_on_seed_and_epoch_alone),

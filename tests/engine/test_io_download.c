@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "context.h"
 #include "dlua/io.h"
 #include "files.h"
 
@@ -28,7 +29,6 @@ typedef struct server {
     atomic_bool wrong;     /* another content */
 } server;
 
-static dl_context *context;
 static server http;
 static char content[SIZE];
 static char sha256[65], md5[33];
@@ -133,7 +133,7 @@ static void begin(void) {
     memset(&http, 0, sizeof http);
     for (int i = 0; i < SIZE; i++)
         content[i] = (char)(i * 7 + i / 251);
-    REQUIRE(dl_context_create(NULL, &context) == DL_OK);
+    begin_context();
     files_write(files_path("content"), content, SIZE);
     CHECK_EQ_INT(dl_file_sha256(context, files_path("content"), sha256), DL_OK);
     CHECK_EQ_INT(dl_file_md5(context, files_path("content"), md5), DL_OK);
@@ -142,10 +142,7 @@ static void begin(void) {
 
 static void end(void) {
     stop_server();
-    dl_memory_info info;
-    dl_memory(context, &info);
-    CHECK_EQ_INT(info.in_use, 0);
-    dl_context_release(context);
+    end_context();
     files_end();
 }
 

@@ -8,20 +8,12 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "context.h"
 #include "dlua/io.h"
 #include "files.h"
 
-static dl_context *context;
-
-static void begin(void) {
-    REQUIRE(dl_context_create(NULL, &context) == DL_OK);
-}
-
 static void end(void) {
-    dl_memory_info info;
-    dl_memory(context, &info);
-    CHECK_EQ_INT(info.in_use, 0);
-    dl_context_release(context);
+    end_context();
     files_end();
 }
 
@@ -33,7 +25,7 @@ static void check_content(const char *path, const char *want) {
 }
 
 static void test_write_and_replace(void) {
-    begin();
+    begin_context();
     const char *path = files_path("a");
     CHECK_EQ_INT(dl_write_file(context, path, "one", 3), DL_OK);
     check_content(path, "one");
@@ -50,7 +42,7 @@ static void test_write_and_replace(void) {
 }
 
 static void test_links_are_followed(void) {
-    begin();
+    begin_context();
     const char *target = files_path("target"), *link = files_path("link");
     files_write(target, "old", 3);
     CHECK_EQ_INT(symlink(target, link), 0);
@@ -63,7 +55,7 @@ static void test_links_are_followed(void) {
 }
 
 static void test_places_that_cannot_be(void) {
-    begin();
+    begin_context();
     CHECK_EQ_INT(dl_write_file(context, files_path("no/such/folder"), "x", 1), DL_IO);
     CHECK_CONTAINS(dl_last_error(), "no/such/folder' could not be written: No such file or directory");
     CHECK_EQ_INT(dl_write_file(context, "/dev/null", "x", 1), DL_IO);
@@ -93,7 +85,7 @@ static int save_past_the_limit(const char *path) {
 }
 
 static void test_too_large_for_the_limit(void) {
-    begin();
+    begin_context();
     const char *path = files_path("a");
     files_write(path, "old", 3);
     fflush(stdout);
@@ -110,7 +102,7 @@ static void test_too_large_for_the_limit(void) {
 
 /* A real full disk, where the machine lets a test mount a small one. */
 static void test_full_disk(void) {
-    begin();
+    begin_context();
     const char *disk = files_path("disk");
     CHECK_EQ_INT(mkdir(disk, 0700), 0);
     if (mount("tmpfs", disk, "tmpfs", 0, "size=64k") == 0) {
@@ -129,7 +121,7 @@ static void test_full_disk(void) {
 }
 
 static void test_out_of_memory(void) {
-    begin();
+    begin_context();
     const char *path = files_path("a");
     files_write(path, "old", 3);
     dl_status status = DL_MEMORY;
@@ -161,7 +153,7 @@ static void check_digests(const char *content, size_t length, const char *sha256
 
 /* The examples of FIPS 180-4 and RFC 1321, and lengths around a block. */
 static void test_digests(void) {
-    begin();
+    begin_context();
     check_digests("", 0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
                   "d41d8cd98f00b204e9800998ecf8427e");
     check_digests("abc", 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",

@@ -3,32 +3,13 @@
 
 #include <zlib.h>
 
+#include "context.h"
 #include "dlua/io.h"
 #include "files.h"
 #include "tensor/tensor.h"
 
-static dl_context *context;
-
-/* The list of scopes is made at the first use and stays. */
-static size_t in_use_at_first;
-
-static size_t in_use(void) {
-    dl_memory_info info;
-    dl_memory(context, &info);
-    return info.in_use;
-}
-
-static void begin(void) {
-    REQUIRE(dl_context_create(NULL, &context) == DL_OK);
-    size_t mark = dl_scope_begin(context);
-    dl_scalar(context, DL_FLOAT32, 0);
-    dl_scope_end(context, mark, NULL);
-    in_use_at_first = in_use();
-}
-
 static void end(void) {
-    CHECK_EQ_INT(in_use(), in_use_at_first);
-    dl_context_release(context);
+    end_context();
     files_end();
 }
 
@@ -60,7 +41,7 @@ static void check_plain(dl_tensor *tensor) {
 }
 
 static void test_plain_and_packed(void) {
-    begin();
+    begin_context();
     dl_tensor *tensor;
     CHECK_EQ_INT(dl_parse_idx(context, plain, sizeof plain, "bytes", &tensor), DL_OK);
     check_plain(tensor);
@@ -84,7 +65,7 @@ static void test_plain_and_packed(void) {
 }
 
 static void test_members_of_gzip(void) {
-    begin();
+    begin_context();
     size_t first_length, second_length;
     uint8_t *first = pack(plain, 7, &first_length), *second = pack(plain + 7, sizeof plain - 7, &second_length);
     uint8_t both[200];
@@ -111,7 +92,7 @@ static void check_values(const uint8_t *bytes, size_t length, dl_dtype dtype, co
 }
 
 static void test_dtypes(void) {
-    begin();
+    begin_context();
     check_values((const uint8_t[]){0, 0, 8, 1, 0, 0, 0, 2, 255, 1}, 10, DL_UINT8, (const double[]){255, 1});
     check_values((const uint8_t[]){0, 0, 9, 1, 0, 0, 0, 2, 255, 1}, 10, DL_INT32, (const double[]){-1, 1});
     check_values((const uint8_t[]){0, 0, 0xB, 1, 0, 0, 0, 2, 255, 254, 1, 2}, 12, DL_INT32, (const double[]){-2, 258});
@@ -132,7 +113,7 @@ static void check_refused(const uint8_t *bytes, size_t length, dl_status status,
 }
 
 static void test_refused(void) {
-    begin();
+    begin_context();
     check_refused(NULL, 0, DL_FORMAT, "'bytes' is no whole idx file: it ends within its header");
     check_refused((const uint8_t *)"PNG.....", 8, DL_FORMAT, "is no idx file: it begins with the bytes 50 4e 47 2e");
     check_refused((const uint8_t[]){0, 0, 7, 1, 0, 0, 0, 1, 5}, 9, DL_FORMAT, "is no idx file");
@@ -148,7 +129,7 @@ static void test_refused(void) {
 
 /* A packed file whose header promises more than its bytes could unpack to is refused before anything is allocated. */
 static void test_gzip_bomb(void) {
-    begin();
+    begin_context();
     const uint8_t bomb[] = {0, 0, 8, 2, 0x7F, 255, 255, 255, 0x7F, 255, 255, 255, 0};
     size_t length;
     uint8_t *packed = pack(bomb, sizeof bomb, &length);
@@ -162,7 +143,7 @@ static void test_gzip_bomb(void) {
 
 /* The digits of the repository: 1,797 images of 8 x 8, values up to 16, labels from 0 to 9. */
 static void test_real_files(void) {
-    begin();
+    begin_context();
     dl_tensor *images, *labels;
     const char *folder = DLUA_SOURCE_DIR "/scripts/dlua/datasets/digits/";
     char path[600];
@@ -217,7 +198,7 @@ static int flip_everywhere(uint8_t *bytes, size_t length) {
 }
 
 static void test_damage(void) {
-    begin();
+    begin_context();
     size_t length;
     uint8_t *packed = pack(plain, sizeof plain, &length), copy[sizeof plain];
     memcpy(copy, plain, sizeof plain);
@@ -230,7 +211,7 @@ static void test_damage(void) {
 }
 
 static void test_out_of_memory(void) {
-    begin();
+    begin_context();
     size_t length;
     uint8_t *packed = pack(plain, sizeof plain, &length);
     int failures = 0;

@@ -1,32 +1,13 @@
 /* safetensors files: what is written is read again, what others write is read, and nothing that is wrong gets in. */
 #include "check.h"
 
+#include "context.h"
 #include "dlua/io.h"
 #include "files.h"
 #include "tensor/tensor.h"
 
-static dl_context *context;
-
-/* The list of scopes is made at the first use and stays. */
-static size_t in_use_at_first;
-
-static size_t in_use(void) {
-    dl_memory_info info;
-    dl_memory(context, &info);
-    return info.in_use;
-}
-
-static void begin(void) {
-    REQUIRE(dl_context_create(NULL, &context) == DL_OK);
-    size_t mark = dl_scope_begin(context);
-    dl_scalar(context, DL_FLOAT32, 0);
-    dl_scope_end(context, mark, NULL);
-    in_use_at_first = in_use();
-}
-
 static void end(void) {
-    CHECK_EQ_INT(in_use(), in_use_at_first);
-    dl_context_release(context);
+    end_context();
     files_end();
 }
 
@@ -54,7 +35,7 @@ static void check_refused(const char *header, size_t bytes, dl_status status, co
 }
 
 static void test_round_trip(void) {
-    begin();
+    begin_context();
     dl_bundle *bundle;
     REQUIRE(dl_bundle_create(context, &bundle) == DL_OK);
     const dl_dtype dtypes[] = {DL_BOOLEAN, DL_UINT8, DL_INT32, DL_INT64, DL_FLOAT32, DL_FLOAT64};
@@ -107,7 +88,7 @@ static void test_round_trip(void) {
 
 /* A transposed view is written in its own order of elements. */
 static void test_views_are_written_row_major(void) {
-    begin();
+    begin_context();
     dl_tensor *tensor = dl_arange(context, DL_FLOAT32, 0, 6, 1);
     dl_tensor *view = dl_tensor_view(tensor, 2, (int64_t[]){3, 2}, (int64_t[]){1, 3}, 0);
     dl_bundle *bundle;
@@ -128,7 +109,7 @@ static void test_views_are_written_row_major(void) {
 
 /* A file that the format's own library wrote comes out of load and save with the same bytes. */
 static void test_same_bytes_as_the_reference(void) {
-    begin();
+    begin_context();
     const char *original = DLUA_SOURCE_DIR "/tests/golden/ops.safetensors", *copy = files_path("copy.safetensors");
     dl_bundle *bundle;
     REQUIRE(dl_load_safetensors(context, original, &bundle) == DL_OK);
@@ -161,7 +142,7 @@ static void check_widened(const char *dtype, const void *data, int count, int si
 }
 
 static void test_widening(void) {
-    begin();
+    begin_context();
     const uint16_t half[] = {0x3C00, 0xC000, 0x0001, 0x83FF, 0x0400, 0x7BFF, 0x7C00, 0x8000, 0x3555};
     check_widened("F16", half, 9, 2, DL_FLOAT32,
                   (const double[]){1, -2, 0x1p-24, -1023 * 0x1p-24, 0x1p-14, 65504, INFINITY, 0, 1365 * 0x1p-12});
@@ -178,7 +159,7 @@ static void test_widening(void) {
 
 /* A tensor that is larger than a chunk of the conversion. */
 static void test_widening_in_chunks(void) {
-    begin();
+    begin_context();
     enum { N = 100000 };
     char header[200];
     int length =
@@ -205,7 +186,7 @@ static void test_widening_in_chunks(void) {
 }
 
 static void test_refused(void) {
-    begin();
+    begin_context();
     check_refused("", 0, DL_FORMAT, "its header does not begin with '{'");
     check_refused(" {}", 0, DL_FORMAT, "its header does not begin with '{'");
     check_refused("{", 0, DL_FORMAT, "its header: not JSON at line 1");
@@ -259,7 +240,7 @@ static void test_refused(void) {
 }
 
 static void test_budget(void) {
-    begin();
+    begin_context();
     dl_context_options options;
     dl_context_options_init(&options, sizeof options);
     options.memory_budget = 4 << 20;
@@ -279,7 +260,7 @@ static void test_budget(void) {
 }
 
 static void test_unwritable_names(void) {
-    begin();
+    begin_context();
     dl_bundle *bundle;
     REQUIRE(dl_bundle_create(context, &bundle) == DL_OK);
     dl_tensor *tensor = dl_scalar(context, DL_FLOAT32, 1);
@@ -312,7 +293,7 @@ static char *small_file(long *length) {
 
 /* Every cut is noticed: the format says how long the file is. */
 static void test_cut_anywhere(void) {
-    begin();
+    begin_context();
     long length;
     char *bytes = small_file(&length);
     REQUIRE(bytes != NULL);
@@ -333,7 +314,7 @@ static void test_cut_anywhere(void) {
 
 /* A flipped bit gives an error, or a whole bundle whose values or names differ; the memory is right either way. */
 static void test_flipped_anywhere(void) {
-    begin();
+    begin_context();
     long length;
     char *bytes = small_file(&length);
     REQUIRE(bytes != NULL);
@@ -364,7 +345,7 @@ static void test_flipped_anywhere(void) {
 
 /* Each allocation of saving and loading fails in turn. */
 static void test_out_of_memory(void) {
-    begin();
+    begin_context();
     long length;
     free(small_file(&length));
     int failures = 0;
