@@ -1,5 +1,5 @@
-/* Reductions, softmax, losses and normalization: against plain loops in long double, over rows and columns, short and
- * longer than a chunk; gradients against differences; the same bits with one thread and two. */
+/* Reductions, softmax, losses, CTC and normalization: against plain loops, most in long double, over rows and columns,
+ * short and longer than a chunk; gradients against differences; the same bits with one thread and two. */
 #include "kernels_common.h"
 
 static const dl_element reals[] = {DL_ELEMENT_FLOAT32, DL_ELEMENT_FLOAT64};
@@ -637,6 +637,151 @@ static void test_channel_affine(void) {
     }
 }
 
+/* ---- normalization of rows ------------------------------------------------------------------------------------- */
+
+/* The parts of a call that may be left out. */
+typedef struct row_norm_case {
+    int64_t rows, n;
+    bool centered, weight, bias;
+} row_norm_case;
+
+/* One row's y and dx, and what it adds to dweight and dbias. */
+static void plain_row_norm(const row_norm_case *c, const double *x, const double *g, const double *weight,
+                           const double *bias, int64_t row, long double *out[4]) {
+    long double mean = 0, squares = 0, mean_h = 0, slope = 0, n = c->n;
+    const double *xr = x + row * c->n, *gr = g + row * c->n;
+    for (int64_t i = 0; i < c->n && c->centered; i++)
+        mean += xr[i] / n;
+    for (int64_t i = 0; i < c->n; i++)
+        squares += (xr[i] - mean) * (xr[i] - mean) / n;
+    long double inverse = 1 / sqrtl(squares + 1e-3L);
+    for (int64_t i = 0; i < c->n; i++) {
+        long double xhat = (xr[i] - mean) * inverse, h = gr[i] * (c->weight ? weight[i] : 1);
+        out[0][row * c->n + i] = xhat * (c->weight ? weight[i] : 1) + (c->bias ? bias[i] : 0);
+        out[2][i] += gr[i] * xhat;
+        out[3][i] += gr[i];
+        mean_h += c->centered ? h / n : 0;
+        slope += h * xhat / n;
+    }
+    for (int64_t i = 0; i < c->n; i++) {
+        long double h = gr[i] * (c->weight ? weight[i] : 1);
+        out[1][row * c->n + i] = inverse * (h - mean_h - (xr[i] - mean) * inverse * slope);
+    }
+}
+
+static void check_row_norm(const dl_kernels *k, dl_element element, const row_norm_case *c) {
+    static const char *const names[] = {"y", "dx", "dweight", "dbias"};
+    int64_t all = c->rows * c->n, size[] = {c->rows, c->n, 1}, counts[] = {all, all, c->n, c->n};
+    void *given[4]; /* x, g, weight, bias */
+    double *plain[4];
+    long double *want[4];
+    void *got[4], *mean = test_memory(c->rows, 8), *inverse = test_memory(c->rows, 8);
+    for (int i = 0; i < 4; i++) {
+        given[i] = test_random(element, counts[i], -1, 2);
+        plain[i] = test_memory(counts[i], 8);
+        want[i] = test_memory(counts[i], (int)sizeof(long double));
+        got[i] = test_memory(counts[i], 8);
+        for (int64_t j = 0; j < counts[i]; j++)
+            plain[i][j] = test_get(element, given[i], j);
+    }
+    for (int64_t row = 0; row < c->rows; row++)
+        plain_row_norm(c, plain[0], plain[1], plain[2], plain[3], row, want);
+    const void *weight = c->weight ? given[2] : NULL;
+    void *mean_or_none = c->centered ? mean : NULL;
+    OK(row_norm(test_context(), element, got[0], mean_or_none, inverse, given[0], weight, c->bias ? given[3] : NULL,
+                1e-3, c->rows, c->n));
+    OK(row_norm_backward(test_context(), element, got[1], got[2], got[3], given[1], given[0], mean_or_none, inverse,
+                         weight, c->rows, c->n));
+    for (int i = 0; i < 4; i++) {
+        double allowed = 10 * tolerance_of(element) * (i < 2 ? 1 : 1 + sqrt((double)c->rows));
+        for (int64_t j = 0; j < counts[i]; j += 1 + counts[i] / 500)
+            check_near(names[i], k, element, size, test_get(element, got[i], j), want[i][j], allowed);
+        free(given[i]);
+        free(plain[i]);
+        free(want[i]);
+        free(got[i]);
+    }
+    free(mean);
+    free(inverse);
+}
+
+static void test_row_norm(void) {
+    static const int64_t shapes[][2] = {{3, 10}, {200, 37}, {5, 1500}, {1, 64}, {40, 7}};
+    EACH_ISA(k)
+    for (int t = 0; t < DL_COUNT(reals); t++)
+        for (int i = 0; i < DL_COUNT(shapes); i++)
+            for (int left_out = 0; left_out < 8; left_out++)
+                check_row_norm(k, reals[t], &(row_norm_case){shapes[i][0], shapes[i][1], left_out & 1, left_out & 2,
+                                                             left_out & 4});
+}
+
+/* ---- connectionist temporal classification --------------------------------------------------------------------- */
+
+enum { STEPS = 6, SCORES = 4, LABELS = 3, WAYS = 4096 }; /* WAYS = SCORES ^ STEPS */
+
+/* Whether a way, a score's number for each step, spells the labels: repeats merged, then blanks (0) left out. */
+static bool spells(const int *way, const int64_t *labels, int64_t count) {
+    int64_t read = 0;
+    for (int t = 0; t < STEPS; t++) {
+        if (way[t] == 0 || (t > 0 && way[t] == way[t - 1]))
+            continue;
+        if (read == count || labels[read] != way[t])
+            return false;
+        read++;
+    }
+    return read == count;
+}
+
+/* The sum over all ways, one by one; occupancy (STEPS, SCORES). */
+static double plain_ctc(const double *log_p, const int64_t *labels, int64_t count, double *occupancy) {
+    double total = 0;
+    memset(occupancy, 0, STEPS * SCORES * sizeof *occupancy);
+    for (int number = 0; number < WAYS; number++) {
+        int way[STEPS];
+        double sum = 0;
+        for (int t = 0, rest = number; t < STEPS; t++, rest /= SCORES) {
+            way[t] = rest % SCORES;
+            sum += log_p[t * SCORES + way[t]];
+        }
+        if (!spells(way, labels, count))
+            continue;
+        total += exp(sum);
+        for (int t = 0; t < STEPS; t++)
+            occupancy[t * SCORES + way[t]] += exp(sum);
+    }
+    for (int i = 0; i < STEPS * SCORES; i++)
+        occupancy[i] /= total;
+    return -log(total);
+}
+
+static void test_ctc_sums_over_all_ways(void) {
+    static const int64_t labels[][LABELS] = {{1, 2, 3}, {1, 1, 2}, {2, 2, 2}, {3, 1, 0}, {2, 2, 0}, {1, 0, 0}, {0}};
+    static const int64_t lengths[] = {3, 3, 3, 2, 2, 1, 0};
+    enum { N = DL_COUNT(lengths), EACH = STEPS * SCORES };
+    int64_t size[] = {N, STEPS, SCORES};
+    EACH_ISA(k)
+    for (int t = 0; t < DL_COUNT(reals); t++) {
+        void *log_p = test_random(reals[t], N * EACH, -4, -0.1), *losses = test_memory(N, 8);
+        void *occupancy = test_random(reals[t], N * EACH, 5, 6); /* is written over */
+        double *scratch = test_memory(N * DL_CTC_SCRATCH(STEPS, LABELS), 8), plain[EACH], want[EACH];
+        OK(ctc(test_context(), reals[t], losses, occupancy, log_p, labels[0], lengths, scratch, N, STEPS, SCORES,
+               LABELS));
+        for (int n = 0; n < N; n++) {
+            for (int i = 0; i < EACH; i++)
+                plain[i] = test_get(reals[t], log_p, n * EACH + i);
+            check_near("the loss", k, reals[t], size, test_get(reals[t], losses, n),
+                       plain_ctc(plain, labels[n], lengths[n], want), 20 * tolerance_of(reals[t]));
+            for (int i = 0; i < EACH; i++)
+                check_near("occupancy", k, reals[t], size, test_get(reals[t], occupancy, n * EACH + i), want[i],
+                           20 * tolerance_of(reals[t]));
+        }
+        free(log_p);
+        free(losses);
+        free(occupancy);
+        free(scratch);
+    }
+}
+
 /* ---- the same bits --------------------------------------------------------------------------------------------- */
 
 static void test_threads_change_no_sum(void) {
@@ -683,4 +828,5 @@ CHECK_MAIN(CHECK_TEST(test_reductions), CHECK_TEST(test_long_sums_are_accurate),
            CHECK_TEST(test_gradients_of_ties_and_zeros), CHECK_TEST(test_softmax_values),
            CHECK_TEST(test_softmax_of_large_numbers), CHECK_TEST(test_cross_entropy), CHECK_TEST(test_wrong_labels),
            CHECK_TEST(test_moments), CHECK_TEST(test_batch_norm_gradients), CHECK_TEST(test_channel_affine),
+           CHECK_TEST(test_row_norm), CHECK_TEST(test_ctc_sums_over_all_ways),
            CHECK_TEST(test_threads_change_no_sum), CHECK_TEST(test_rows_do_not_depend_on_the_batch))

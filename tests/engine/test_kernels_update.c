@@ -287,6 +287,116 @@ static void check_rmsprop(const dl_kernels *k, dl_element element, bool centered
     check_weights(k, "rmsprop", &w);
 }
 
+/* Keras's formula for one weight with up to two states, and the kernel's call for all. */
+typedef struct update_case {
+    const char *name;
+    void (*plain)(double *w, double *a, double *b, double g, int step);
+    dl_status (*run)(const dl_kernels *k, weights *w, int step);
+} update_case;
+
+static void plain_nadam(double *w, double *m, double *v, double g, int step) {
+    double product = 1, u = 0, next = 0.9 * (1 - 0.5 * pow(0.96, step + 1));
+    for (int t = 1; t <= step; t++) {
+        u = 0.9 * (1 - 0.5 * pow(0.96, t));
+        product *= u;
+    }
+    *m += (g - *m) * (1 - 0.9);
+    *v += (g * g - *v) * (1 - 0.99);
+    double of_m = next * *m / (1 - product * next) + (1 - u) * g / (1 - product);
+    *w -= 0.01 * of_m / (sqrt(*v / (1 - pow(0.99, step))) + 1e-7);
+}
+
+static dl_status run_nadam(const dl_kernels *k, weights *w, int step) {
+    return k->nadam(test_context(), w->element, w->given[0], w->given[2], w->given[3], w->given[1], &update, 0.9, 0.99,
+                    1e-7, step, WEIGHTS);
+}
+
+static void plain_adamax(double *w, double *m, double *u, double g, int step) {
+    *m += (g - *m) * (1 - 0.9);
+    *u = fmax(0.7 * *u, fabs(g));
+    *w -= 0.01 * *m / ((1 - pow(0.9, step)) * (*u + 1e-7));
+}
+
+static dl_status run_adamax(const dl_kernels *k, weights *w, int step) {
+    return k->adamax(test_context(), w->element, w->given[0], w->given[2], w->given[3], w->given[1], &update, 0.9, 0.7,
+                     1e-7, step, WEIGHTS);
+}
+
+static void plain_adagrad(double *w, double *sum, double *none, double g, int step) {
+    (void)none;
+    (void)step;
+    *sum += g * g;
+    *w -= 0.01 * g / sqrt(*sum + 1e-3);
+}
+
+static dl_status run_adagrad(const dl_kernels *k, weights *w, int step) {
+    (void)step;
+    return k->adagrad(test_context(), w->element, w->given[0], w->given[2], w->given[1], &update, 1e-3, WEIGHTS);
+}
+
+static void plain_adadelta(double *w, double *square, double *delta, double g, int step) {
+    (void)step;
+    *square = 0.8 * *square + (1 - 0.8) * g * g;
+    double change = sqrt(*delta + 1e-3) / sqrt(*square + 1e-3) * g;
+    *delta = 0.8 * *delta + (1 - 0.8) * change * change;
+    *w -= 0.01 * change;
+}
+
+static dl_status run_adadelta(const dl_kernels *k, weights *w, int step) {
+    (void)step;
+    return k->adadelta(test_context(), w->element, w->given[0], w->given[2], w->given[3], w->given[1], &update, 0.8,
+                       1e-3, WEIGHTS);
+}
+
+/* A first factor of 0.3 lets the gradient, too, decide the sign: the average is positive. */
+static void plain_lion(double *w, double *m, double *none, double g, int step) {
+    (void)none;
+    (void)step;
+    double direction = 0.3 * *m + (1 - 0.3) * g;
+    *w -= 0.01 * (direction > 0 ? 1 : direction < 0 ? -1 : 0);
+    *m = 0.9 * *m + (1 - 0.9) * g;
+}
+
+static dl_status run_lion(const dl_kernels *k, weights *w, int step) {
+    (void)step;
+    return k->lion(test_context(), w->element, w->given[0], w->given[2], w->given[1], &update, 0.3, 0.9, WEIGHTS);
+}
+
+static const update_case update_cases[] = {{"nadam", plain_nadam, run_nadam},
+                                           {"adamax", plain_adamax, run_adamax},
+                                           {"adagrad", plain_adagrad, run_adagrad},
+                                           {"adadelta", plain_adadelta, run_adadelta},
+                                           {"lion", plain_lion, run_lion}};
+
+static void check_update(const dl_kernels *k, const update_case *of, dl_element element) {
+    weights w = make_weights(element);
+    for (int step = 1; step <= 3; step++) {
+        for (int64_t j = 0; j < WEIGHTS; j++) {
+            w.plain[0][j] -= w.plain[0][j] * 0.01 * 0.1;
+            of->plain(&w.plain[0][j], &w.plain[2][j], &w.plain[3][j], plain_gradient(w.plain[1][j]), step);
+        }
+        CHECK_EQ_INT(of->run(k, &w, step), DL_OK);
+    }
+    check_weights(k, of->name, &w);
+}
+
+static void test_updates_of_other_optimizers(void) {
+    EACH_ISA(k)
+    for (int t = 0; t < DL_COUNT(reals); t++)
+        for (int i = 0; i < DL_COUNT(update_cases); i++)
+            check_update(k, &update_cases[i], reals[t]);
+}
+
+/* A direction of 0 is no step, and a NaN is not hidden by the sign. */
+static void test_signs_of_special_values(void) {
+    EACH_ISA(k) {
+        float w[] = {1, 1, 1, 1}, m[] = {0, 0, 0, 0}, g[] = {0, NAN, 3, -5};
+        dl_update free_update = {.learning_rate = 1, .gradient_scale = 1, .clip_value = INFINITY};
+        OK(lion(test_context(), DL_ELEMENT_FLOAT32, w, m, g, &free_update, 0.9, 0.99, 4));
+        CHECK(w[0] == 1 && isnan(w[1]) && w[2] == 0 && w[3] == 2);
+    }
+}
+
 static void test_updates(void) {
     EACH_ISA(k)
     for (int t = 0; t < DL_COUNT(reals); t++) {
@@ -355,5 +465,6 @@ static void test_threads_change_no_update(void) {
 CHECK_MAIN(CHECK_TEST(test_uniform_is_made_of_the_streams_words), CHECK_TEST(test_uniform_stays_below_its_end),
            CHECK_TEST(test_normal_moments), CHECK_TEST(test_normal_values), CHECK_TEST(test_truncated_normal),
            CHECK_TEST(test_integers_and_bernoulli), CHECK_TEST(test_draws_depend_on_the_position_alone),
-           CHECK_TEST(test_dropout), CHECK_TEST(test_updates), CHECK_TEST(test_axpy_and_scale),
+           CHECK_TEST(test_dropout), CHECK_TEST(test_updates), CHECK_TEST(test_updates_of_other_optimizers),
+           CHECK_TEST(test_signs_of_special_values), CHECK_TEST(test_axpy_and_scale),
            CHECK_TEST(test_clipping_of_special_values), CHECK_TEST(test_threads_change_no_update))
