@@ -145,14 +145,19 @@ function File:arguments(case, dtype)
   return arguments, leaves
 end
 
---- Compares the output and, if the case has them, the gradients of the leaves.
-function File:check_call(case, dtype, output, leaves, is_exact)
-  assert(#case.outputs == 1, case.id)
-  self:check(case, "the result", output, case.outputs[1], dtype, is_exact)
-  if not (case.grad_outputs and golden.is_name(case.grad_outputs[1])) then
+--- Compares the outputs, a list, and, if the case has them, the gradients of the leaves.
+function File:check_call(case, dtype, outputs, leaves, is_exact)
+  for i, name in ipairs(case.outputs) do
+    self:check(case, "result " .. i, assert(outputs[i], case.id), name, dtype, is_exact)
+  end
+  if not case.grad_outputs then
     return
   end
-  output:backward(self:input(case.grad_outputs[1], dtype))
+  for i, name in ipairs(case.grad_outputs) do
+    if golden.is_name(name) then
+      outputs[i]:backward(self:input(name, dtype))
+    end
+  end
   local function check(entry, gradient)
     local name = type(entry) == "table" and entry.tensor or entry
     if golden.is_name(gradient) then

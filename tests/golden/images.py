@@ -38,6 +38,25 @@ def conv2d(x, kernel, bias=None, stride=1, padding="valid", dilation=1, groups=1
     return y.permute(0, 2, 3, 1)
 
 
+def conv_transpose2d(x, kernel, stride=1, padding="valid", output_padding=None, dilation=1):
+    """x (N, H, W, C), kernel (height, width, filters, C) -> (N, H', W', filters): what each cell adds to the cells that
+    its window covers. "same" cuts the result to H stride, the smaller half of what is too much at the top; else
+    output_padding zeros follow, or as many as make H stride at least."""
+    stride, dilation = pair(stride), pair(dilation)
+    y = F.conv_transpose2d(x.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1), None, stride, 0, 0, 1, dilation)
+    for side in (0, 1):
+        size, there = x.shape[1 + side] * stride[side], y.shape[2 + side]
+        more = max(size - there, 0)
+        if output_padding is not None:
+            more = pair(output_padding)[side]
+        around = [0, 0, 0, 0]
+        around[3 - 2 * side] = more
+        y = F.pad(y, around)
+        if padding == "same":
+            y = y.narrow(2 + side, max(there - size, 0) // 2, size)
+    return y.permute(0, 2, 3, 1)
+
+
 def max_pool2d(x, kernel_size, stride=None, padding="valid"):
     """Largest value in each window of x (N, H, W, C); padding is never the largest."""
     kernel = pair(kernel_size)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from cases import Cases, View, distinct, normal, random, uniform
 from formulas import hard_sigmoid, sparsemax
-from images import avg_pool2d, conv2d, max_pool2d
+from images import avg_pool2d, conv2d, conv_transpose2d, max_pool2d
 
 INF, NAN = math.inf, math.nan
 EVERYWHERE = (-3.0, 3.0)
@@ -421,6 +421,20 @@ def images(cases):
     conv("32_channels_ragged", (1, 7, 9, 16), (3, 3, 16, 24), padding="valid")
     conv("kernel_as_large_as_image", (2, 3, 3, 4), (3, 3, 4, 2))
 
+    def transposed(name, x_shape, kernel_shape, **options):
+        id = f"conv_transpose2d/{name}"
+        inputs = [normal(id + "x", *x_shape), normal(id + "k", *kernel_shape, scale=0.3)]
+        cases.function(id, "op", "conv_transpose2d", bind(conv_transpose2d, options), inputs, options)
+
+    transposed("plain", (2, 4, 5, 3), (3, 3, 4, 3))
+    transposed("stride2", (2, 4, 3, 2), (3, 3, 5, 2), stride=2)
+    transposed("stride_beyond_kernel", (1, 3, 4, 2), (2, 1, 3, 2), stride=[3, 2])
+    transposed("stride_2_3_output_padding", (1, 3, 4, 2), (3, 4, 2, 2), stride=[2, 3], output_padding=[1, 2])
+    transposed("same_stride2", (2, 4, 5, 3), (4, 4, 2, 3), stride=2, padding="same")
+    transposed("same_stride_3_2", (1, 4, 3, 2), (3, 2, 4, 2), stride=[3, 2], padding="same")
+    transposed("dilation_2_1", (1, 4, 5, 2), (3, 2, 3, 2), dilation=[2, 1])
+    transposed("32_channels", (2, 4, 4, 32), (2, 2, 16, 32), stride=2)
+
     for name, function in (("max_pool2d", max_pool2d), ("avg_pool2d", avg_pool2d)):
         def pool(place, shape, **options):
             id = f"{name}/{place}"
@@ -437,6 +451,73 @@ def images(cases):
     ties = np.float32([[1, 1, 0, 2], [1, 1, 2, 0], [0, 0, 3, 3], [0, 0, 3, 4]]).reshape(1, 4, 4, 1)
     cases.function("max_pool2d/first_of_ties", "op", "max_pool2d", lambda x: max_pool2d(x, 2), [ties],
                    {"kernel_size": 2})
+
+
+def largest(cases):
+    def topk(place, x, k, dim=-1, largest=True, **fields):
+        def function(x):
+            values, places = torch.topk(x, k, torch_dims(dim), largest)
+            return values, places + 1
+
+        cases.function(f"topk/{place}", "op", "topk", function, [x], {"k": k, "dim": dim, "largest": largest}, **fields)
+
+    x = distinct("topk", 3, 5, 40)
+    topk("last", x, 3)
+    topk("middle", x, 2, dim=2)
+    topk("first", x, 3, dim=1)
+    topk("smallest", x, 7, largest=False)
+    topk("all", distinct("topk/all", 2, 9), 9)
+    topk("special", np.float32([[1, INF, -INF, NAN, 2], [-INF, 0, 3, INF, 1]]), 4, grad=False)
+    topk("int64", random("topk/int64").permutation(40).reshape(4, 10).astype(np.int64), 3, dtypes=["stored"])
+
+
+def losses(cases):
+    """CTC with label 0 for padding; PyTorch wants the blank first, as dlua does. Its gradient is that of the scores before
+    log_softmax: the second term, which is 0, takes the softmax out of it."""
+    def ctc(scores, labels):
+        lengths = (labels > 0).sum(1)
+        loss = F.ctc_loss(scores.permute(1, 0, 2), labels, torch.full_like(lengths, scores.shape[1]), lengths,
+                          reduction="none")
+        sums = scores.exp().sum((1, 2))
+        return loss - (sums - sums.detach())
+
+    def log_softmax(id, *shape):
+        x = normal(id, *shape, scale=2)
+        return (x - np.log(np.exp(x).sum(-1, keepdims=True))).astype(np.float32)
+
+    for name, steps, labels in (("plain", 7, [[1, 2, 3], [3, 1, 2]]), ("repeats", 8, [[1, 1, 2], [2, 2, 2]]),
+                                ("padding", 6, [[1, 2, 0], [0, 0, 0], [3, 3, 0]]), ("just_enough", 4, [[1, 1, 2]]),
+                                ("one_step", 1, [[2], [0]])):
+        id = f"ctc_loss/{name}"
+        scores = log_softmax(id, len(labels), steps, 4)
+        cases.function(id, "op", "ctc_loss", ctc, [scores, np.array(labels, np.int64)])
+
+
+def attention(cases):
+    """scaled_dot_product_attention has PyTorch's layout and dot_product_attention Keras's, with steps before heads."""
+    def run(name, query, key, value, mask=None, **options):
+        id = f"attention_{name}"
+        inputs = [normal(id + "query", *query), normal(id + "key", *key), normal(id + "value", *value)]
+        if mask is not None:
+            inputs.append(mask)
+        function = lambda q, k, v, m=None: F.scaled_dot_product_attention(q, k, v, m, **options)
+        cases.function(f"scaled_dot_product_attention/{name}", "op", "scaled_dot_product_attention", function, inputs,
+                       options)
+        swapped = [np.ascontiguousarray(x.transpose(0, 2, 1, 3)) for x in inputs[:3]]
+        turned = lambda q, k, v, m=None: function(*(x.transpose(1, 2) for x in (q, k, v)), m).transpose(1, 2)
+        shared = {name: value for name, value in options.items() if name != "enable_gqa"}
+        cases.function(f"dot_product_attention/{name}", "op", "dot_product_attention", turned, swapped + inputs[3:],
+                       shared)
+
+    flags = random("attention/flags").random((2, 1, 3, 5)) > 0.4
+    flags[..., 0] = True
+    run("plain", (2, 3, 4, 8), (2, 3, 5, 8), (2, 3, 5, 6))
+    run("causal", (1, 2, 6, 4), (1, 2, 6, 4), (1, 2, 6, 4), is_causal=True)
+    run("causal_long", (1, 1, 70, 4), (1, 1, 70, 4), (1, 1, 70, 3), is_causal=True)
+    run("scale", (2, 1, 3, 4), (2, 1, 5, 4), (2, 1, 5, 2), scale=0.25)
+    run("bool_mask", (2, 2, 3, 4), (2, 2, 5, 4), (2, 2, 5, 4), flags)
+    run("real_mask", (2, 2, 3, 4), (2, 2, 5, 4), (2, 2, 5, 4), normal("attention/mask", 2, 1, 3, 5))
+    run("shared_heads", (2, 4, 3, 4), (2, 2, 5, 4), (2, 2, 5, 4), enable_gqa=True)
 
 
 def recurrent(cases):
@@ -478,5 +559,8 @@ def make():
     matmul(cases)
     shapes(cases)
     images(cases)
+    largest(cases)
+    losses(cases)
+    attention(cases)
     recurrent(cases)
     cases.save()

@@ -60,7 +60,7 @@ describe("the operation", function()
       end
       result = dlua[case.def](call)
     end
-    file:check_call(case, dtype, result, leaves)
+    file:check_call(case, dtype, { result }, leaves)
   end)
 
   it("attends over long sequences as a softmax of all scores does", function()
