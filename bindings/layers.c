@@ -542,7 +542,8 @@ static const dlua_function layer_methods[] = {
      "shape: of the input with its batch; for several inputs a list",
      "The shape of the output for inputs of this shape."},
     {"reset_states", layer_reset_states, "",
-     "Lets stateful recurrent layers in it begin the next batch with zeros, and with a batch of any size."},
+     "Lets stateful recurrent layers in it begin the next batch with zeros, as they do after loading, and with a "
+     "batch of any size."},
     {"get_weights", layer_get_weights, "", "Copies of all weights, in their order."},
     {"set_weights", layer_set_weights, "values: a list of tensors, as get_weights gives it",
      "Puts values into all weights, in their order."},

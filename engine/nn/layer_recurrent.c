@@ -338,14 +338,15 @@ static dl_status call_layer(dl_layer *layer, dl_layer_call *call) {
 #define DROPOUT_FIELDS                                                                                                 \
     DL_REAL(TYPE, dropout, 0.0, 0.0, 1.0, 0, "fraction of the inputs set to zero in training, the same in all steps"), \
         DL_REAL(TYPE, recurrent_dropout, 0.0, 0.0, 1.0, 0,                                                             \
-                "fraction of the states set to zero before their product, the same in all steps and gates")
+                "fraction of the states set to zero before their product, the same in all steps and gates (Keras "    \
+                "draws a mask for each gate)")
 #define SEED_FIELD                                                                                                     \
     DL_INT(TYPE, seed, DL_NONE, DL_LOWEST, DL_HIGHEST, DL_NONE_OK, "of the layer's stream; none: one of the context's")
 #define SEQUENCE_FIELDS                                                                                                \
     DL_BOOL(TYPE, return_sequences, false, 0, "give the outputs of all steps, else the last one"),                     \
         DL_BOOL(TYPE, return_state, false, 0, "give the last states too"),                                             \
         DL_BOOL(TYPE, go_backwards, false, 0, "from the last step to the first; outputs come in that order"),          \
-        DL_BOOL(TYPE, stateful, false, 0, "begin each batch with the last states of the one before"),                  \
+        DL_BOOL(TYPE, stateful, false, 0, DL_STATEFUL_HELP),                                                           \
         DL_BOOL(TYPE, unroll, false, 0, "taken for Keras's sake: the result is the same")
 #define LAST_FIELDS                                                                                                    \
     {.name = "zero_output_for_mask", .kind = DL_FIELD_BOOL, .offset = offsetof(TYPE, zero_output_for_mask),            \

@@ -217,7 +217,7 @@ static const dl_field rnn_fields[] = {
     DL_BOOL(TYPE, return_sequences, false, 0, "give the outputs of all steps, else the last one"),
     DL_BOOL(TYPE, return_state, false, 0, "give the last states too"),
     DL_BOOL(TYPE, go_backwards, false, 0, "from the last step to the first; outputs come in that order"),
-    DL_BOOL(TYPE, stateful, false, 0, "begin each batch with the last states of the one before"),
+    DL_BOOL(TYPE, stateful, false, 0, DL_STATEFUL_HELP),
     DL_BOOL(TYPE, unroll, false, 0, "taken for Keras's sake: the result is the same"),
     DL_BOOL(TYPE, zero_output_for_mask, false, 0, "masked steps give zeros, else the output before them"),
     DL_LAYER_FIELDS(TYPE)};

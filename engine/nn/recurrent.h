@@ -23,6 +23,11 @@ typedef struct dl_sequence {
     dl_tensor *states[DL_MAX_STATES];  /* the first ones (N, size); NULL: zeros */
 } dl_sequence;
 
+/* The help of the field stateful. */
+#define DL_STATEFUL_HELP                                                                                               \
+    "begin each batch with the last states of the one before; files do not hold them, as in Keras: a model that is "   \
+    "loaded begins with zeros"
+
 /* Makes the states that a stateful layer keeps; in init. */
 dl_status dl_kept_states_create(dl_layer *layer);
 void dl_kept_states_finalize(dl_layer *layer);

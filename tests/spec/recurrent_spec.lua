@@ -277,6 +277,11 @@ describe("states in a graph", function()
     assert.is_true(largest(first - second) > 1e-4)
     model:reset_states()
     assert.are.equal(0, largest(first - model:predict { x }))
+    local path = os.tmpname()
+    model:save(path) -- which does not hold the states that the prediction left
+    local loaded = dlua.load_model(path)
+    os.remove(path)
+    assert.are.equal(0, largest(first - loaded:predict { x }))
     model:reset_states()
     model:compile { loss = "mse", optimizer = "sgd" }
     model:fit { x, dlua.randn(6, 1), batch_size = 3, epochs = 2, shuffle = false, verbose = 0 }
