@@ -111,10 +111,12 @@ static double *numbers(dl_tensor *tensor) {
     return data;
 }
 
+/* Where all that is wanted is 0, for gradients that cancel, the rounding of numbers of about 1 is allowed. */
 static bool close_enough(double got, double want, double rms) {
+    double small = dtype == DL_FLOAT32 ? 1e-5 : 1e-12;
     if (!isfinite(want) || !isfinite(got))
         return got == want || (isnan(got) && isnan(want));
-    return fabs(got - want) <= tolerance() * (fabs(want) + rms) + (rms == 0 ? 1e-12 : 0);
+    return fabs(got - want) <= tolerance() * (fabs(want) + rms) + (rms == 0 ? small : 0);
 }
 
 /* Within the tolerance of README.md. */
@@ -203,41 +205,151 @@ static void run_activation(void) {
     dl_object_release(activation);
 }
 
+#define MOST_LAYER_INPUTS 6
+#define MOST_GRADIENTS    48
+#define MOST_PATH         128
+
+/* A layer, and one call of it: the inputs in order, then those by name. */
+typedef struct layer_run {
+    dl_layer *layer;
+    dl_tensor *x[MOST_LAYER_INPUTS];
+    const dl_value *x_grads[MOST_LAYER_INPUTS]; /* names of the gradients; NULL or null: none */
+    uint8_t roles[MOST_LAYER_INPUTS];
+    int inputs;
+    dl_arguments arguments;
+    _Alignas(max_align_t) char options[DL_MAX_CALL_OPTIONS];
+    dl_tensor *y[DL_MAX_LAYER_OUTPUTS];
+    int outputs;
+} layer_run;
+
+static bool is_name(const dl_value *value) {
+    return value && value->kind == DL_VALUE_STRING;
+}
+
+static void add_input(layer_run *run, const dl_value *name, const dl_value *grad, int role) {
+    REQUIRE(run->inputs < MOST_LAYER_INPUTS);
+    dl_tensor *x = stored(name);
+    REQUIRE(x);
+    if (is_name(grad))
+        CHECK(dl_requires_grad_(x, true) == DL_OK);
+    run->x[run->inputs] = x;
+    run->x_grads[run->inputs] = grad;
+    run->roles[run->inputs++] = (uint8_t)role;
+}
+
+static int role_of(const dl_layer *layer, const char *name) {
+    const char *const *names = dl_layer_definition(layer)->input_names;
+    int role = 0;
+    while (names && names[role] && strcmp(names[role], name) != 0)
+        role++;
+    if (!CHECK(names && names[role]))
+        fprintf(stderr, "    %s: no input is named %s\n", case_id(), name);
+    return role;
+}
+
+static void set_call_options(layer_run *run) {
+    const dl_definition *definition = dl_layer_definition(run->layer)->call_options;
+    const dl_value *given = dl_value_get(test_case, "call");
+    if (!given)
+        return;
+    REQUIRE(definition && definition->options_size <= sizeof run->options);
+    dl_options_init(definition, run->options, definition->options_size);
+    for (int64_t i = 0; i < given->as.list.count; i++) {
+        const dl_field *field = dl_find_field(definition->fields, given->as.list.keys[i]);
+        dl_value item;
+        dl_value_copy(context, &given->as.list.items[i], &item);
+        if (field && field->flags & DL_POSITION)
+            shift_position(&item);
+        CHECK(dl_options_set(context, definition, run->options, given->as.list.keys[i], &item) == DL_OK);
+        dl_value_clear(&item);
+    }
+    run->arguments.options = run->options;
+}
+
+static void read_call(layer_run *run) {
+    const dl_value *inputs = dl_value_get(test_case, "inputs");
+    const dl_value *named = dl_value_get(test_case, "named");
+    const dl_value *grads = dl_value_get(test_case, "grads");
+    for (int64_t i = 0; i < inputs->as.list.count; i++)
+        add_input(run, item_of(inputs, i), item_of(key_of(grads, "inputs"), i), (int)i);
+    for (int64_t i = 0; named && i < named->as.list.count; i++) {
+        const char *name = named->as.list.keys[i];
+        add_input(run, &named->as.list.items[i], key_of(key_of(grads, "named"), name), role_of(run->layer, name));
+    }
+    run->arguments = (dl_arguments){.roles = named ? run->roles : NULL, .training = case_flag("training")};
+    set_call_options(run);
+}
+
+static dl_status build_layer(const layer_run *run) {
+    dl_spec specs[MOST_LAYER_INPUTS];
+    for (int i = 0; i < run->inputs; i++) {
+        specs[i] = (dl_spec){.dtype = dl_tensor_dtype(run->x[i]), .dims = dl_tensor_dims(run->x[i])};
+        memcpy(specs[i].shape, dl_tensor_shape(run->x[i]), (size_t)specs[i].dims * sizeof *specs[i].shape);
+    }
+    return dl_layer_build(run->layer, &(dl_inputs){specs, run->inputs, &run->arguments});
+}
+
+/* The path of a weight from the layer down: "kernel", "query/kernel". */
+static dl_weight *weight_at(dl_layer *layer, int64_t k, char path[MOST_PATH]) {
+    return dl_layer_weight(layer, k, path, MOST_PATH);
+}
+
 static void set_weights(dl_layer *layer) {
     const dl_value *weights = dl_value_get(test_case, "weights");
     bool recording = dl_set_grad_enabled(context, false);
-    CHECK_EQ_INT(layer->weight_count, weights->as.list.count);
-    for (int i = 0; i < layer->weight_count; i++) {
-        const dl_value *name = dl_value_get(weights, layer->weights[i].name);
-        CHECK_STR(layer->weights[i].name, weights->as.list.keys[i]);
-        CHECK(name && dl_copy_(layer->weights[i].value, stored(name)) == DL_OK);
+    char path[MOST_PATH];
+    dl_weight *weight;
+    int64_t k = 0;
+    for (; (weight = weight_at(layer, k, path)); k++) {
+        const dl_value *name = dl_value_get(weights, path);
+        if (!CHECK(name && dl_copy_(weight->value, stored(name)) == DL_OK))
+            fprintf(stderr, "    %s: %s\n", case_id(), path);
     }
+    CHECK_EQ_INT(k, weights->as.list.count);
     dl_set_grad_enabled(context, recording);
 }
 
-#define MOST_LAYER_INPUTS 4
-#define MOST_GRADIENTS (MOST_LAYER_INPUTS + 8)
+/* The sum of all outputs times the gradients to start from; NULL if none is differentiable. */
+static dl_tensor *weighted_sum(const layer_run *run) {
+    const dl_value *names = dl_value_get(test_case, "grad_outputs");
+    dl_tensor *total = NULL;
+    for (int i = 0; i < run->outputs; i++) {
+        if (!is_name(item_of(names, i)) || !dl_requires_grad(run->y[i]))
+            continue;
+        dl_tensor *part = dl_sum_all(context, dl_mul(context, run->y[i], stored(item_of(names, i))));
+        total = total ? dl_add(context, total, part) : part;
+    }
+    return total;
+}
 
-static void compare_layer_gradients(dl_layer *layer, dl_tensor *const *x, int inputs, dl_tensor *y) {
-    const dl_value *grads = dl_value_get(test_case, "grads");
-    dl_tensor *grad_y = stored(item_of(dl_value_get(test_case, "grad_outputs"), 0));
+static void compare_layer_gradients(const layer_run *run) {
+    const dl_value *weights = key_of(dl_value_get(test_case, "grads"), "weights");
+    dl_tensor *total = weighted_sum(run);
     dl_tensor *wanted[MOST_GRADIENTS];
     dl_tensor *got[MOST_GRADIENTS] = {NULL};
     const dl_value *names[MOST_GRADIENTS];
+    char path[MOST_PATH];
+    dl_weight *weight;
     int count = 0;
-    if (!grad_y || !dl_requires_grad(y) || y == x[0])
-        return;
-    for (int i = 0; i < inputs; i++) {
-        wanted[count] = x[i];
-        names[count++] = item_of(key_of(grads, "inputs"), i);
-    }
-    for (int i = 0; i < layer->weight_count; i++) {
-        if (!layer->weights[i].trainable)
+    for (int i = 0; i < run->inputs; i++) {
+        if (!is_name(run->x_grads[i]))
             continue;
-        wanted[count] = layer->weights[i].value;
-        names[count++] = key_of(key_of(grads, "weights"), layer->weights[i].name);
+        wanted[count] = run->x[i];
+        names[count++] = run->x_grads[i];
     }
-    CHECK(dl_gradients(y, grad_y, wanted, count, 0, got) == DL_OK);
+    int inputs = count;
+    for (int64_t k = 0; (weight = weight_at(run->layer, k, path)); k++) {
+        if (!weight->trainable)
+            continue;
+        REQUIRE(count < MOST_GRADIENTS);
+        wanted[count] = weight->value;
+        names[count++] = key_of(weights, path);
+        CHECK(is_name(names[count - 1]));
+    }
+    if (count == 0)
+        return;
+    if (!CHECK(total && dl_gradients(total, NULL, wanted, count, 0, got) == DL_OK))
+        fprintf(stderr, "    %s: %s\n", case_id(), dl_last_error());
     for (int i = 0; i < count; i++)
         compare(i >= inputs ? "a weight's gradient" : "grad_input", got[i], names[i]);
 }
@@ -261,63 +373,67 @@ static void compare_penalty(dl_layer *layer) {
 }
 
 /* Calls the layer as a model does, with the masks of the case. The results are in the open scope. */
-static dl_tensor *run_masked(dl_layer *layer, dl_tensor *const *x, int inputs) {
+static bool run_masked(layer_run *run) {
     const dl_value *names = dl_value_get(test_case, "masks");
     const dl_value *after = dl_value_get(test_case, "output_mask");
     dl_tensor *masks[MOST_LAYER_INPUTS] = {NULL};
     dl_deferred deferred = {.context = context};
-    for (int i = 0; i < inputs; i++)
+    for (int i = 0; i < run->inputs; i++)
         masks[i] = stored(item_of(names, i));
-    dl_layer_call call = {.context = context, .training = case_flag("training"), .in = x, .inputs = inputs,
+    dl_layer_call call = {.context = context, .training = case_flag("training"), .in = run->x, .inputs = run->inputs,
                           .masks = masks, .deferred = &deferred};
-    if (!CHECK(dl_layer_run(layer, &call) == DL_OK))
-        return NULL;
+    if (!CHECK(dl_layer_run(run->layer, &call) == DL_OK))
+        return false;
     dl_deferred_commit(&deferred);
     dl_deferred_free(&deferred);
     CHECK((after != NULL) == (call.out_masks[0] != NULL));
     if (after)
         compare("output_mask", dl_scope_add(context, call.out_masks[0]), after);
-    return dl_scope_add(context, call.out[0]);
+    run->outputs = call.outputs;
+    for (int i = 0; i < call.outputs; i++)
+        run->y[i] = dl_scope_add(context, call.out[i]);
+    return true;
 }
 
 /* The same outside a model. */
-static dl_tensor *run_plain(dl_layer *layer, dl_tensor *const *x, int inputs) {
-    dl_tensor *y = NULL;
-    int outputs;
-    dl_arguments arguments = {.training = case_flag("training")};
-    if (!CHECK(dl_layer_apply(layer, x, inputs, &arguments, &y, &outputs) == DL_OK))
+static bool run_plain(layer_run *run) {
+    dl_status status = dl_layer_apply(run->layer, run->x, run->inputs, &run->arguments, run->y, &run->outputs);
+    if (!CHECK(status == DL_OK)) {
         fprintf(stderr, "    %s: %s\n", case_id(), dl_last_error());
-    return y ? dl_scope_add(context, y) : NULL;
+        return false;
+    }
+    for (int i = 0; i < run->outputs; i++)
+        dl_scope_add(context, run->y[i]);
+    return true;
+}
+
+static void compare_weights_after(dl_layer *layer) {
+    const dl_value *after = dl_value_get(test_case, "weights_after");
+    char path[MOST_PATH];
+    dl_weight *weight;
+    for (int64_t k = 0; after && (weight = weight_at(layer, k, path)); k++)
+        compare("a weight after", weight->value, dl_value_get(after, path));
 }
 
 static void run_layer(void) {
-    dl_layer *layer = (dl_layer *)make_object(&dl_layer_family, dl_value_get(test_case, "def")->as.string);
-    REQUIRE(layer);
-    const dl_value *names = dl_value_get(test_case, "inputs");
-    int inputs = (int)names->as.list.count;
-    dl_tensor *x[MOST_LAYER_INPUTS];
-    dl_spec specs[MOST_LAYER_INPUTS];
-    REQUIRE(inputs <= MOST_LAYER_INPUTS);
-    for (int i = 0; i < inputs; i++) {
-        x[i] = stored(item_of(names, i));
-        specs[i] = (dl_spec){.dtype = dtype, .dims = dl_tensor_dims(x[i])};
-        memcpy(specs[i].shape, dl_tensor_shape(x[i]), (size_t)specs[i].dims * sizeof *specs[i].shape);
-        dl_requires_grad_(x[i], true);
-    }
-    if (CHECK(dl_layer_build(layer, &(dl_inputs){specs, inputs, NULL}) == DL_OK)) {
-        set_weights(layer);
-        dl_tensor *y = dl_value_get(test_case, "masks") ? run_masked(layer, x, inputs) : run_plain(layer, x, inputs);
-        compare("output", y, item_of(dl_value_get(test_case, "outputs"), 0));
-        if (y)
-            compare_layer_gradients(layer, x, inputs, y);
-        compare_penalty(layer);
-        const dl_value *after = dl_value_get(test_case, "weights_after");
-        for (int i = 0; after && i < layer->weight_count; i++)
-            compare("a weight after", layer->weights[i].value, dl_value_get(after, layer->weights[i].name));
+    const dl_value *outputs = dl_value_get(test_case, "outputs");
+    layer_run run = {.layer = (dl_layer *)make_object(&dl_layer_family, dl_value_get(test_case, "def")->as.string)};
+    REQUIRE(run.layer);
+    read_call(&run);
+    if (CHECK(build_layer(&run) == DL_OK)) {
+        set_weights(run.layer);
+        if (dl_value_get(test_case, "masks") ? run_masked(&run) : run_plain(&run)) {
+            CHECK_EQ_INT(run.outputs, outputs->as.list.count);
+            for (int i = 0; i < run.outputs; i++)
+                compare("output", run.y[i], item_of(outputs, i));
+            compare_layer_gradients(&run);
+        }
+        compare_penalty(run.layer);
+        compare_weights_after(run.layer);
     } else {
         fprintf(stderr, "    %s: %s\n", case_id(), dl_last_error());
     }
-    release_layer(layer);
+    release_layer(run.layer);
 }
 
 static void run_regularizer(void) {
@@ -644,6 +760,7 @@ static void test_activations(void) {
 static void test_layers(void) {
     run_file("layers", run_layer, "layer");
     run_file("around", run_layer, "layer");
+    run_file("attention", run_layer, "layer");
 }
 
 static void test_losses(void) {

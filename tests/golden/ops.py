@@ -494,30 +494,28 @@ def losses(cases):
 
 
 def attention(cases):
-    """scaled_dot_product_attention has PyTorch's layout and dot_product_attention Keras's, with steps before heads."""
+    """dot_product_attention has Keras's layout, steps before heads; PyTorch's, in which it is computed, is a case of
+    attention.py."""
     def run(name, query, key, value, mask=None, **options):
-        id = f"attention_{name}"
+        id = f"dot_product_attention/{name}"
         inputs = [normal(id + "query", *query), normal(id + "key", *key), normal(id + "value", *value)]
-        if mask is not None:
-            inputs.append(mask)
-        function = lambda q, k, v, m=None: F.scaled_dot_product_attention(q, k, v, m, **options)
-        cases.function(f"scaled_dot_product_attention/{name}", "op", "scaled_dot_product_attention", function, inputs,
-                       options)
-        swapped = [np.ascontiguousarray(x.transpose(0, 2, 1, 3)) for x in inputs[:3]]
-        turned = lambda q, k, v, m=None: function(*(x.transpose(1, 2) for x in (q, k, v)), m).transpose(1, 2)
-        shared = {name: value for name, value in options.items() if name != "enable_gqa"}
-        cases.function(f"dot_product_attention/{name}", "op", "dot_product_attention", turned, swapped + inputs[3:],
-                       shared)
+        shared = key[2] != query[2]
+
+        def function(q, k, v, m=None):
+            turned = (x.transpose(1, 2) for x in (q, k, v))
+            return F.scaled_dot_product_attention(*turned, m, enable_gqa=shared, **options).transpose(1, 2)
+
+        cases.function(id, "op", "dot_product_attention", function, inputs + ([] if mask is None else [mask]), options)
 
     flags = random("attention/flags").random((2, 1, 3, 5)) > 0.4
     flags[..., 0] = True
-    run("plain", (2, 3, 4, 8), (2, 3, 5, 8), (2, 3, 5, 6))
-    run("causal", (1, 2, 6, 4), (1, 2, 6, 4), (1, 2, 6, 4), is_causal=True)
-    run("causal_long", (1, 1, 70, 4), (1, 1, 70, 4), (1, 1, 70, 3), is_causal=True)
-    run("scale", (2, 1, 3, 4), (2, 1, 5, 4), (2, 1, 5, 2), scale=0.25)
-    run("bool_mask", (2, 2, 3, 4), (2, 2, 5, 4), (2, 2, 5, 4), flags)
-    run("real_mask", (2, 2, 3, 4), (2, 2, 5, 4), (2, 2, 5, 4), normal("attention/mask", 2, 1, 3, 5))
-    run("shared_heads", (2, 4, 3, 4), (2, 2, 5, 4), (2, 2, 5, 4), enable_gqa=True)
+    run("plain", (2, 4, 3, 8), (2, 5, 3, 8), (2, 5, 3, 6))
+    run("causal", (1, 6, 2, 4), (1, 6, 2, 4), (1, 6, 2, 4), is_causal=True)
+    run("causal_long", (1, 70, 1, 4), (1, 70, 1, 4), (1, 70, 1, 3), is_causal=True)
+    run("scale", (2, 3, 1, 4), (2, 5, 1, 4), (2, 5, 1, 2), scale=0.25)
+    run("bool_mask", (2, 3, 2, 4), (2, 5, 2, 4), (2, 5, 2, 4), flags)
+    run("real_mask", (2, 3, 2, 4), (2, 5, 2, 4), (2, 5, 2, 4), normal("attention/mask", 2, 1, 3, 5))
+    run("shared_heads", (2, 3, 4, 4), (2, 5, 2, 4), (2, 5, 2, 4))
 
 
 def recurrent(cases):
