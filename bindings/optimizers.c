@@ -115,7 +115,7 @@ void dlua_open_optimizers(lua_State *L) {
     dlua_note_help(L, -1, "dlua.", "Optimizer", NULL,
                    "The methods and properties of optimizers; the optimizers themselves are in dlua.optimizers.");
     dlua_note_property(L, -1, "learning_rate", "of the next step, where a schedule has come to; a number may be set");
-    dlua_note_property(L, -1, "iterations", "the number of steps so far");
+    dlua_note_property(L, -1, "iterations", "the number of updates so far");
     dlua_add_functions(L, "optimizer:", methods);
     lua_setfield(L, -2, "Optimizer");
 }

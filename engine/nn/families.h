@@ -11,19 +11,22 @@ typedef struct dl_activation {
     double options[4]; /* room for the operation's options struct */
 } dl_activation;
 
-#define DL_AVERAGE_SLOT 3 /* the moving average of the variable's values; the slots before are the definition's */
+/* The slots before these are the definition's. */
+#define DL_AVERAGE_SLOT     3 /* the moving average of the variable's values */
+#define DL_ACCUMULATOR_SLOT 4 /* the sum of the gradients that wait for an update */
 
 /* One variable's state. */
 typedef struct dl_slots {
     dl_tensor *variable; /* counted: the key must not be used again for another tensor */
-    dl_tensor *tensors[DL_AVERAGE_SLOT + 1];
+    dl_tensor *tensors[DL_ACCUMULATOR_SLOT + 1];
     double grad_scale; /* of the update under way */
 } dl_slots;
 
 struct dl_optimizer {
     dl_object object;
     double learning_rate; /* without a schedule */
-    int64_t iterations;   /* whole steps so far */
+    int64_t iterations;   /* updates so far */
+    int64_t waiting;      /* steps since the last update, whose gradients are in the accumulators */
     int64_t count, capacity;
     dl_slots *entries; /* one a variable, in the order they were first seen */
     int64_t *places;   /* [places_capacity]: the entry of each variable of the update under way */

@@ -291,6 +291,10 @@ dl_status dl_optimizer_prepare(dl_optimizer *optimizer, dl_tensor *const *variab
 /* The update itself: allocates nothing, polls nothing, cannot fail. */
 void dl_optimizer_commit(dl_optimizer *optimizer, dl_tensor *const *variables, dl_tensor *const *grads, int64_t count);
 
+/* Steps whose gradients wait for an update (gradient_accumulation_steps). */
+int64_t dl_optimizer_waiting(const dl_optimizer *optimizer);
+void dl_optimizer_set_waiting(dl_optimizer *optimizer, int64_t waiting);
+
 /* What a learning rate may be: a number or a schedule, as the alternatives 0 and 1. */
 extern const dl_field dl_learning_rates[];
 /* The rate of either at a step, from 0. */

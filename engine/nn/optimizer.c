@@ -84,6 +84,24 @@ void dl_optimizer_set_iterations(dl_optimizer *optimizer, int64_t iterations) {
     optimizer->iterations = iterations;
 }
 
+int64_t dl_optimizer_waiting(const dl_optimizer *optimizer) {
+    return optimizer->waiting;
+}
+
+void dl_optimizer_set_waiting(dl_optimizer *optimizer, int64_t waiting) {
+    optimizer->waiting = waiting;
+}
+
+static bool accumulates(const dl_optimizer *optimizer) {
+    return options_of(optimizer)->gradient_accumulation_steps != DL_NONE;
+}
+
+/* Whether the step under way updates the variables. */
+static bool is_update(const dl_optimizer *optimizer) {
+    return !accumulates(optimizer) ||
+           optimizer->waiting + 1 >= options_of(optimizer)->gradient_accumulation_steps;
+}
+
 /* ---- state ------------------------------------------------------------------------------------------------------- */
 
 /* Both contiguous, of one shape and dtype. */
@@ -124,6 +142,11 @@ static dl_status make_slots(dl_optimizer *optimizer, dl_slots *entry, dl_tensor 
         if (status == DL_OK)
             copy_values(entry->tensors[DL_AVERAGE_SLOT], variable);
     }
+    if (status == DL_OK && accumulates(optimizer)) {
+        status = make_slot(entry, DL_ACCUMULATOR_SLOT);
+        if (status == DL_OK)
+            status = dl_tensor_fill(entry->tensors[DL_ACCUMULATOR_SLOT], 0);
+    }
     if (status != DL_OK)
         clear_entry(entry);
     return status;
@@ -160,17 +183,29 @@ static dl_status find_entry(dl_optimizer *optimizer, dl_tensor *variable, int64_
     return add_entry(optimizer, variable, place);
 }
 
-dl_tensor *dl_optimizer_slot(dl_optimizer *optimizer, dl_tensor *variable, int slot, const char **name) {
+/* The place of the slot-th tensor that a file has, and its name; -1 past the last. */
+static int find_slot(const dl_optimizer *optimizer, int slot, const char **name) {
     const dl_optimizer_def *definition = definition_of(optimizer);
-    bool average = slot == definition->slots && options_of(optimizer)->use_ema;
-    *name = NULL;
-    if (slot < 0 || (slot >= definition->slots && !average))
-        return NULL;
-    *name = average ? "average" : definition->slot_names[slot];
+    const bool has[2] = {options_of(optimizer)->use_ema, accumulates(optimizer)};
+    static const char *const names[2] = {"average", "gradient_accumulator"};
+    *name = slot >= 0 && slot < definition->slots ? definition->slot_names[slot] : NULL;
+    if (*name || slot < 0)
+        return slot;
+    slot -= definition->slots;
+    for (int k = 0; k < 2; k++)
+        if (has[k] && slot-- == 0) {
+            *name = names[k];
+            return DL_AVERAGE_SLOT + k;
+        }
+    return -1;
+}
+
+dl_tensor *dl_optimizer_slot(dl_optimizer *optimizer, dl_tensor *variable, int slot, const char **name) {
     int64_t place;
-    if (find_entry(optimizer, variable, 0, &place) != DL_OK)
+    int found = find_slot(optimizer, slot, name);
+    if (found < 0 || find_entry(optimizer, variable, 0, &place) != DL_OK)
         return NULL;
-    return optimizer->entries[place].tensors[average ? DL_AVERAGE_SLOT : slot];
+    return optimizer->entries[place].tensors[found];
 }
 
 /* ---- clipping ---------------------------------------------------------------------------------------------------- */
@@ -246,6 +281,46 @@ static dl_status prepare_one(dl_optimizer *optimizer, dl_tensor *variable, dl_te
     return DL_OK;
 }
 
+/* The gradients become the means of those that waited and these. */
+static dl_status take_means(dl_optimizer *optimizer, dl_tensor **grads, int64_t count) {
+    double steps = (double)options_of(optimizer)->gradient_accumulation_steps;
+    for (int64_t i = 0; i < count; i++) {
+        if (!grads[i])
+            continue;
+        const dl_tensor *sum = optimizer->entries[optimizer->places[i]].tensors[DL_ACCUMULATOR_SLOT];
+        dl_tensor *mean = dl_tensor_new(sum->context, sum->dtype, sum->dims, sum->shape);
+        if (!mean)
+            return dl_last_status();
+        copy_values(mean, grads[i]);
+        dl_release(grads[i]);
+        grads[i] = mean;
+        dl_kernel()->axpy(sum->context, element_of(sum), dl_tensor_data(mean), 1, dl_tensor_data(sum),
+                          dl_tensor_numel(sum));
+        dl_kernel()->scale(sum->context, element_of(sum), dl_tensor_data(mean), 1 / steps, dl_tensor_numel(sum));
+    }
+    return DL_OK;
+}
+
+/* Adds the gradients to those that wait. */
+static void accumulate(dl_optimizer *optimizer, dl_tensor *const *grads, int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        if (!grads[i])
+            continue;
+        dl_tensor *sum = optimizer->entries[optimizer->places[i]].tensors[DL_ACCUMULATOR_SLOT];
+        dl_kernel()->axpy(sum->context, element_of(sum), dl_tensor_data(sum), 1, dl_tensor_data(grads[i]),
+                          dl_tensor_numel(sum));
+    }
+}
+
+static void clear_accumulators(dl_optimizer *optimizer) {
+    for (int64_t i = 0; i < optimizer->count; i++) {
+        dl_tensor *sum = optimizer->entries[i].tensors[DL_ACCUMULATOR_SLOT];
+        size_t bytes = (size_t)dl_tensor_numel(sum) * dl_dtype_size(sum->dtype);
+        if (bytes > 0)
+            memset(dl_tensor_data(sum), 0, bytes);
+    }
+}
+
 dl_status dl_optimizer_prepare(dl_optimizer *optimizer, dl_tensor *const *variables, dl_tensor **grads,
                                int64_t count) {
     DL_TRY(reserve_places(optimizer, count));
@@ -254,6 +329,10 @@ dl_status dl_optimizer_prepare(dl_optimizer *optimizer, dl_tensor *const *variab
             DL_TRY(prepare_one(optimizer, variables[i], &grads[i], i));
         else if (options_of(optimizer)->use_ema)
             DL_TRY(find_entry(optimizer, variables[i], i, &optimizer->places[i]));
+    if (!is_update(optimizer))
+        return DL_OK;
+    if (accumulates(optimizer))
+        DL_TRY(take_means(optimizer, grads, count));
     if (!isnan(options_of(optimizer)->clipnorm))
         return clip_each(optimizer, grads, count);
     if (!isnan(options_of(optimizer)->global_clipnorm))
@@ -276,8 +355,8 @@ static void average_values(dl_optimizer *optimizer, dl_tensor *const *variables,
     }
 }
 
-void dl_optimizer_commit(dl_optimizer *optimizer, dl_tensor *const *variables, dl_tensor *const *grads,
-                         int64_t count) {
+static void update_variables(dl_optimizer *optimizer, dl_tensor *const *variables, dl_tensor *const *grads,
+                             int64_t count) {
     const dl_optimizer_options *options = options_of(optimizer);
     dl_variable_update update = {.context = optimizer->object.context, .options = options,
                                  .learning_rate = dl_optimizer_learning_rate(optimizer),
@@ -300,9 +379,21 @@ void dl_optimizer_commit(dl_optimizer *optimizer, dl_tensor *const *variables, d
         definition_of(optimizer)->update(&update);
         dl_tensor_bump(variables[i]);
     }
-    if (options->use_ema)
+}
+
+void dl_optimizer_commit(dl_optimizer *optimizer, dl_tensor *const *variables, dl_tensor *const *grads,
+                         int64_t count) {
+    bool updates = is_update(optimizer);
+    if (updates)
+        update_variables(optimizer, variables, grads, count);
+    else
+        accumulate(optimizer, grads, count);
+    if (updates && accumulates(optimizer))
+        clear_accumulators(optimizer);
+    if (options_of(optimizer)->use_ema)
         average_values(optimizer, variables, count);
-    optimizer->iterations++;
+    optimizer->iterations += updates;
+    optimizer->waiting = updates ? 0 : optimizer->waiting + 1;
 }
 
 void dl_optimizer_finalize_values(dl_optimizer *optimizer, dl_tensor *const *variables, int64_t count) {

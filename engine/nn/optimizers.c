@@ -35,6 +35,10 @@ static dl_update kernel_update(const dl_variable_update *update) {
     { .name = "ema_overwrite_frequency", .kind = DL_FIELD_INT,                                                         \
       .offset = offsetof(type, optimizer.ema_overwrite_frequency), .flags = DL_NONE_OK, .number = (double)DL_NONE,     \
       .minimum = 1, .maximum = DL_HIGHEST, .help = "put the averages in the weights' place every so many steps" },     \
+    { .name = "gradient_accumulation_steps", .kind = DL_FIELD_INT,                                                     \
+      .offset = offsetof(type, optimizer.gradient_accumulation_steps), .flags = DL_NONE_OK,                            \
+      .number = (double)DL_NONE, .minimum = 2, .maximum = DL_HIGHEST,                                                  \
+      .help = "update once in so many steps, by the mean of their gradients" },                                        \
     { .name = "name", .kind = DL_FIELD_STRING, .offset = offsetof(type, optimizer.name), .flags = DL_NONE_OK,          \
       .help = "of the optimizer; made from the class if none" }
 

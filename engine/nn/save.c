@@ -5,7 +5,7 @@
  *      architecture   {class_name, version, config}, as dl_model_to_config makes it
  *      inputs         [{dtype, shape}]: what the model was built for
  *      compile        {optimizer, losses, loss_weights, metrics}; none if one of them is not registered by a name
- *      training       {iterations, learning_rate, streams}
+ *      training       {iterations, learning_rate, waiting, streams}
  *      weights        the paths of the weights in the order of layers, which the format's own sorting loses
  *      extra          what the host keeps with it
  *
@@ -222,6 +222,8 @@ static dl_status put_training(writer *w, dl_value *streams) {
         status = put_int(w->context, &map, "iterations", dl_optimizer_iterations(w->optimizer));
         if (status == DL_OK)
             status = dl_value_put(w->context, &map, "learning_rate", &rate);
+        if (status == DL_OK && dl_optimizer_waiting(w->optimizer) > 0)
+            status = put_int(w->context, &map, "waiting", dl_optimizer_waiting(w->optimizer));
     }
     status = put_made(w->context, status, &map, "streams", streams);
     return put_text(w->bundle, w->context, status, "training", &map);
@@ -600,6 +602,10 @@ static dl_status apply_training(dl_model *model, const dl_value *map) {
     dl_optimizer *optimizer = dl_model_optimizer(model);
     if (optimizer && iterations && iterations->kind == DL_VALUE_INT && iterations->as.integer >= 0)
         dl_optimizer_set_iterations(optimizer, iterations->as.integer);
+    const dl_value *waiting = dl_value_get(map, "waiting");
+    if (optimizer)
+        dl_optimizer_set_waiting(optimizer, waiting && waiting->kind == DL_VALUE_INT && waiting->as.integer > 0
+                                                ? waiting->as.integer : 0);
     bool scheduled = optimizer && DL_OPTIONS(optimizer, dl_optimizer_options)->learning_rate.which != 0;
     if (optimizer && !scheduled && rate && rate->kind == DL_VALUE_REAL)
         DL_TRY(dl_optimizer_set_learning_rate(optimizer, rate->as.real));

@@ -25,7 +25,8 @@ OWN = {
 
 # What all optimizers take. Each clip is smaller than most of the gradients below.
 SHARED = [{"clipnorm": 0.5}, {"clipvalue": 0.2}, {"global_clipnorm": 0.7}, {"weight_decay": 0.05},
-          {"use_ema": True, "ema_momentum": 0.6, "ema_overwrite_frequency": 2}]
+          {"use_ema": True, "ema_momentum": 0.6, "ema_overwrite_frequency": 2},
+          {"gradient_accumulation_steps": 2, "weight_decay": 0.05, "clipnorm": 0.5}]
 
 
 def add(cases, name, options):

@@ -18,7 +18,8 @@ local model = dlua.Sequential {
 }
 local schedules = dlua.optimizers.schedules
 local rate = schedules.WarmUp { schedules.CosineDecay { 0.01, 400 }, 20 }
-local optimizer = dlua.optimizers.Adam { rate, clipnorm = 1.0, use_ema = true, ema_overwrite_frequency = 30 }
+local optimizer = dlua.optimizers.Adam { rate, clipnorm = 1.0, use_ema = true, ema_overwrite_frequency = 30,
+  gradient_accumulation_steps = 2 }
 model:compile { optimizer = optimizer, loss = "sparse_categorical_crossentropy" }
 model:fit { x, y, epochs = 12, batch_size = 16, verbose = 0,
   callbacks = { dlua.callbacks.BackupAndRestore { arg[1], save_freq = math.tointeger(arg[2]) or arg[2] } } }

@@ -14,8 +14,8 @@ local NOT_TAKEN = {
   encoding = true, vocabulary_dtype = true, oov_method = true, salt = true,
   -- a library for graphics cards, and first weights of a pair of layers
   use_cudnn = true, weights = true,
-  -- mixed precision, and gradients added up over several steps
-  loss_scale_factor = true, gradient_accumulation_steps = true,
+  -- mixed precision
+  loss_scale_factor = true,
   -- one way to attend: always in tiles, over all steps, without gates
   flash_attention = true, sliding_window = true, use_gate = true,
   -- fans over other axes than the usual ones, and labels sorted by score

@@ -358,6 +358,7 @@ typedef struct dl_optimizer_options {
     bool use_ema; /* keep a moving average of each variable's values; see dl_optimizer_finalize_values */
     double ema_momentum;
     int64_t ema_overwrite_frequency; /* the variables become their averages every so many steps; DL_NONE: never */
+    int64_t gradient_accumulation_steps; /* one update by the mean gradient of so many steps; DL_NONE: each step */
     char *name;
 } dl_optimizer_options;
 
@@ -399,6 +400,7 @@ DL_API dl_status dl_zero_grad(dl_tensor *const *variables, int64_t count);
 DL_API void dl_optimizer_finalize_values(dl_optimizer *optimizer, dl_tensor *const *variables, int64_t count);
 DL_API double dl_optimizer_learning_rate(const dl_optimizer *optimizer);
 DL_API dl_status dl_optimizer_set_learning_rate(dl_optimizer *optimizer, double rate); /* DL_STATE with a schedule */
+/* The updates so far: as many as steps, but with gradient_accumulation_steps. */
 DL_API int64_t dl_optimizer_iterations(const dl_optimizer *optimizer);
 DL_API void dl_optimizer_set_iterations(dl_optimizer *optimizer, int64_t iterations);
 /* The state kept for a variable, for saving: the slot'th tensor and its name; made (zeros) if the variable is new.

@@ -1,4 +1,4 @@
---- Moving averages of the weights: use_ema of optimizers.
+--- What all optimizers can do: moving averages of the weights, gradients of several steps; and Ftrl.
 local dlua = require "dlua"
 local support = require "support"
 
@@ -111,6 +111,50 @@ describe("use_ema", function()
       dlua.optimizers.Adam { use_ema = true, ema_overwrite_frequency = 0 }
     end))
     assert.matches("use_ema", message_of(function() dlua.optimizers.Adam { use_ema = 1 } end))
+  end)
+end)
+
+describe("gradient_accumulation_steps", function()
+  local function rows(from, to)
+    return x[{ { from, to } }], y[{ { from, to } }]
+  end
+
+  local function stepped(model, ...)
+    for _, range in ipairs { ... } do
+      model:train_batch(rows(range[1], range[2]))
+    end
+    return model
+  end
+
+  it("makes one step of several, by the mean of their gradients", function()
+    local whole = stepped(trained({ momentum = 0.9 }, 0), { 1, 12 }, { 13, 24 })
+    local parts = trained({ momentum = 0.9, gradient_accumulation_steps = 3 }, 0)
+    local first = parts.weights[1]:detach():clone()
+    stepped(parts, { 1, 4 }, { 5, 8 })
+    assert.is_true(first:eq(parts.weights[1]):all():item())
+    assert.equal(0, parts.optimizer.iterations)
+    stepped(parts, { 9, 12 }, { 13, 16 }, { 17, 20 }, { 21, 24 })
+    assert.equal(2, parts.optimizer.iterations)
+    assert.is_true(close(whole.weights[1], parts.weights[1]))
+  end)
+
+  it("is saved between two updates, and goes on with the same bits", function()
+    local function make()
+      return trained({ momentum = 0.9, gradient_accumulation_steps = 3, use_ema = true }, 0)
+    end
+    local whole = stepped(make(), { 1, 4 }, { 5, 8 }, { 9, 12 }, { 13, 16 }, { 17, 20 }, { 21, 24 })
+    local path = os.tmpname()
+    stepped(make(), { 1, 4 }, { 5, 8 }, { 9, 12 }, { 13, 16 }):save(path)
+    local loaded = dlua.load_model(path)
+    os.remove(path)
+    stepped(loaded, { 17, 20 }, { 21, 24 })
+    assert.is_true(support.same_weights(whole, loaded))
+    assert.equal(2, loaded.optimizer.iterations)
+  end)
+
+  it("is at least 2", function()
+    assert.matches("gradient_accumulation_steps",
+      message_of(function() dlua.optimizers.Adam { gradient_accumulation_steps = 1 } end))
   end)
 end)
 
