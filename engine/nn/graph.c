@@ -4,6 +4,7 @@
  *
  * Always true: nodes are in order of computation; a value is released as soon as its last user has taken it; outside a
  * run no value holds a tensor. */
+#include <stdio.h>
 #include <string.h>
 
 #include "nn/nn.h"
@@ -171,13 +172,22 @@ static bool is_whole(dl_dtype dtype) {
     return dtype == DL_INT32 || dtype == DL_INT64 || dtype == DL_UINT8;
 }
 
-/* The data must have the dtype, rank and sizes that the input was declared with; whole numbers may be of any width. */
-static dl_status check_input(const dl_graph *graph, int k, const dl_spec *got) {
+/* From dimension `first` on. */
+static bool sizes_fit(const dl_spec *want, const dl_spec *got, int first) {
+    for (int i = first; i < want->dims; i++)
+        if (want->shape[i] != DL_NONE && want->shape[i] != got->shape[i])
+            return false;
+    return true;
+}
+
+/* The data must have the dtype and rank that the input was declared with; whole numbers may be of any width. The sizes
+ * are binding too where a graph was made of inputs. A chain was made for the data that it saw first, and its layers say
+ * whether they take others, as in Keras: sequences of another length, images of another size. But features stay: the
+ * last size of what are no ids. */
+static dl_status check_input(const dl_graph *graph, int k, const dl_spec *got, bool is_chain) {
     const dl_spec *want = &graph->values[graph->inputs[k]].spec;
-    bool fits = want->dims == got->dims;
-    for (int i = 0; fits && i < want->dims; i++)
-        fits = want->shape[i] == DL_NONE || want->shape[i] == got->shape[i];
-    if (!fits)
+    int first = is_chain ? want->dims - !is_whole(want->dtype) : 0;
+    if (want->dims != got->dims || !sizes_fit(want, got, first))
         return dl_fail(DL_SHAPE, "input %d was made for %s, got %s", k + 1, dl_spec_text_of(want).at,
                        dl_spec_text_of(got).at);
     if (want->dtype != got->dtype && !(is_whole(want->dtype) && is_whole(got->dtype)))
@@ -187,15 +197,8 @@ static dl_status check_input(const dl_graph *graph, int k, const dl_spec *got) {
     return DL_OK;
 }
 
-dl_status dl_graph_infer(const dl_layer *model, const dl_inputs *inputs, dl_spec *out, int *outputs) {
-    dl_graph *graph = model->state;
-    if (inputs->count != graph->input_count)
-        return dl_fail(DL_INVALID, "the model takes %d input%s, got %d", graph->input_count,
-                       graph->input_count == 1 ? "" : "s", inputs->count);
-    for (int i = 0; i < inputs->count; i++) {
-        DL_TRY(check_input(graph, i, &inputs->specs[i]));
-        graph->specs[graph->inputs[i]] = inputs->specs[i];
-    }
+/* graph->specs of all values from those of the inputs. */
+static dl_status infer_nodes(dl_graph *graph) {
     for (int n = 0; n < graph->node_count; n++) {
         dl_graph_node *node = &graph->nodes[n];
         int made;
@@ -211,6 +214,34 @@ dl_status dl_graph_infer(const dl_layer *model, const dl_inputs *inputs, dl_spec
                            node->layer->name, node->outputs, made);
         memcpy(graph->specs + node->out, specs, (size_t)made * sizeof *specs);
     }
+    return DL_OK;
+}
+
+/* Where a layer of a chain has failed: says first that the input has other sizes than the chain was made for, if so. */
+static dl_status add_sizes(const dl_graph *graph, const dl_spec *got) {
+    const dl_spec *want = &graph->values[graph->inputs[0]].spec;
+    char reason[1024];
+    if (sizes_fit(want, got, 0))
+        return DL_SHAPE;
+    snprintf(reason, sizeof reason, "%s", dl_last_error());
+    return dl_fail(DL_SHAPE, "input 1 was made for %s, got %s; %s", dl_spec_text_of(want).at, dl_spec_text_of(got).at,
+                   reason);
+}
+
+dl_status dl_graph_infer(const dl_layer *model, const dl_inputs *inputs, dl_spec *out, int *outputs) {
+    dl_graph *graph = model->state;
+    bool is_chain = model->object.definition == &dl_layer_sequential.definition;
+    if (inputs->count != graph->input_count)
+        return dl_fail(DL_INVALID, "the model takes %d input%s, got %d", graph->input_count,
+                       graph->input_count == 1 ? "" : "s", inputs->count);
+    for (int i = 0; i < inputs->count; i++) {
+        DL_TRY(check_input(graph, i, &inputs->specs[i], is_chain));
+        graph->specs[graph->inputs[i]] = inputs->specs[i];
+    }
+    dl_status status = infer_nodes(graph);
+    if (status == DL_SHAPE && is_chain)
+        return add_sizes(graph, &inputs->specs[0]);
+    DL_TRY(status);
     for (int i = 0; i < graph->output_count; i++)
         out[i] = graph->specs[graph->outputs[i]];
     *outputs = graph->output_count;

@@ -135,14 +135,28 @@ static dl_status make_output(prediction *p, int k, const dl_tensor *batch) {
     return p->out[k] ? DL_OK : dl_last_status();
 }
 
+/* The rows of all batches go into one tensor, so they must be alike: dl_tensor_copy would repeat sizes of 1. */
+static dl_status check_output(const prediction *p, int k, int64_t start, int64_t rows, const dl_tensor *batch) {
+    const dl_tensor *out = p->out[k];
+    if (batch->shape[0] != rows)
+        return dl_fail(DL_SHAPE, "output %d has %" PRId64 " rows for a batch of %" PRId64 "; prediction needs one "
+                       "for each sample", k + 1, batch->shape[0], rows);
+    if (dl_shape_equal(out->dims - 1, out->shape + 1, batch->dims - 1, batch->shape + 1))
+        return DL_OK;
+    dl_spec got = dl_spec_of_tensor(batch), before = dl_spec_of_tensor(out);
+    got.shape[0] = before.shape[0] = DL_NONE;
+    return dl_fail(DL_SHAPE, "output %d is %s for the batch that begins with sample %" PRId64 ", and %s for those "
+                   "before; one tensor cannot hold both: predict all samples in one batch (batch_size = %" PRId64
+                   "), or make their outputs of one size", k + 1, dl_spec_text_of(&got).at, start + 1,
+                   dl_spec_text_of(&before).at, p->rows);
+}
+
 static dl_status keep_rows(prediction *p, int64_t start, int64_t rows, dl_tensor *const *batch, int outputs) {
     for (int k = 0; k < outputs; k++) {
         if (!p->out[k])
             DL_TRY(make_output(p, k, batch[k]));
-        if (batch[k]->shape[0] != rows)
-            return dl_fail(DL_SHAPE, "output %d has %" PRId64 " rows for a batch of %" PRId64 "; prediction needs one "
-                           "for each sample", k + 1, batch[k]->shape[0], rows);
-        dl_tensor *place = dl_slice(batch[k]->context, p->out[k], 0, start, start + batch[k]->shape[0], 1);
+        DL_TRY(check_output(p, k, start, rows, batch[k]));
+        dl_tensor *place = dl_slice(batch[k]->context, p->out[k], 0, start, start + rows, 1);
         DL_TRY(place ? dl_tensor_copy(place, batch[k]) : dl_last_status());
     }
     p->outputs = outputs;

@@ -290,6 +290,50 @@ describe("states in a graph", function()
   end)
 end)
 
+describe("a chain of layers", function()
+  local function check(model, is_saved)
+    local long = dlua.randn(4, 9, 3)
+    local short = long[{ {}, { 1, 5 } }]
+    if is_saved then
+      local path = os.tmpname()
+      model:save(path)
+      model = dlua.load_model(path)
+      os.remove(path)
+    end
+    local y = model:predict(long)
+    assert.are.same({ 4, 9, 2 }, y.shape)
+    assert.are.equal(0, largest(y[{ {}, { 1, 5 } }] - model:predict(short)))
+    assert.is_truthy(support.message_of(model.predict, model, dlua.randn(4, 9, 4))
+      :find("input 1 was made for {*, 5, 3}, got {4, 9, 4}", 1, true))
+  end
+
+  it("takes sequences of other lengths than it saw first", function()
+    local model = dlua.Sequential { layers.GRU { 4, return_sequences = true }, layers.Dense { 2 } }
+    model:predict(dlua.randn(2, 5, 3))
+    check(model)
+    check(model, true)
+  end)
+
+  it("takes sequences of other lengths than it was declared with", function()
+    local model = dlua.Sequential { layers.GRU { 4, return_sequences = true, input_shape = { 5, 3 } },
+                                    layers.Dense { 2 } }
+    check(model)
+    model:compile { loss = "mse", optimizer = "sgd" }
+    model:train_on_batch(dlua.randn(3, 7, 3), dlua.randn(3, 7, 2))
+    check(model, true)
+  end)
+
+  it("takes ids of other lengths, but no graph with declared sizes does", function()
+    local embed = layers.Embedding { 9, 4, mask_zero = true, input_shape = { 5 } }
+    local model = dlua.Sequential { embed, layers.LSTM { 2 } }
+    assert.are.same({ 4, 2 }, model:predict(dlua.randint(1, 9, { 4, 7 })).shape)
+    local x = dlua.Input { shape = { 5, 3 } }
+    local graph = dlua.Model { inputs = x, outputs = layers.LSTM { 2 } (x) }
+    assert.is_truthy(support.message_of(graph.predict, graph, dlua.randn(4, 9, 3))
+      :find("input 1 was made for {*, 5, 3}, got {4, 9, 3}", 1, true))
+  end)
+end)
+
 describe("the threads of a recurrent layer", function()
   it("do not change its bits", function()
     local code = [[

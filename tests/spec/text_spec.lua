@@ -223,6 +223,35 @@ describe("a model that begins with texts", function()
     check(train(dlua.Model { inputs = input, outputs = layers.Dense { 1, activation = "sigmoid" } (vectorize(input)) }))
   end)
 
+  describe("whose batches are as wide as their longest text", function()
+    local vectorize, embed
+
+    before_each(function()
+      dlua.manual_seed(3)
+      vectorize = layers.TextVectorization {}
+      vectorize:adapt(texts)
+      embed = layers.Embedding { vectorize:vocabulary_size(), 4, mask_zero = true }
+    end)
+
+    it("predicts the same in batches of any size where the outputs are of one size", function()
+      local model = dlua.Sequential { vectorize, embed, layers.LSTM { 3 } }
+      local whole = model:predict(texts)
+      for size = 1, 5 do
+        assert.is_true(support.same_bits(whole, model:predict { texts, batch_size = size }))
+      end
+    end)
+
+    it("says what to do where the outputs are wider in one batch than in another, also where one is 1 wide", function()
+      local model = dlua.Sequential { vectorize, embed, layers.Dense { 2 } }
+      assert.are.same({ 6, 4, 2 }, model:predict(texts).shape)
+      assert.matches("output 1 is {*, 4, 2} for the batch that begins with sample 2, and {*, 2, 2} for those before",
+        message_here(function() model:predict { texts, batch_size = 1 } end), 1, true)
+      assert.matches("output 1 is {*, 1, 2} for the batch that begins with sample 3, and {*, 4, 2} for those before; "
+        .. "one tensor cannot hold both: predict all samples in one batch (batch_size = 3)",
+        message_here(function() model:predict { { texts[4], "so", "sad" }, batch_size = 2 } end), 1, true)
+    end)
+  end)
+
   it("lets layers without text refuse strings", function()
     assert.matches("must be a tensor", message_here(function() layers.Dense { 2 } { "a", "b" } end))
   end)
