@@ -201,7 +201,7 @@ static dl_tensor *call_sparse_categorical_crossentropy(const dl_object *loss, dl
 
 static const dl_field huber_fields[] = {
     DL_REAL(dl_huber_options, delta, 1.0, 0.0, DL_HIGHEST, DL_OPEN_MIN, "where the square turns into a line"),
-    REDUCTION(dl_huber_options), NAME(dl_huber_options, "huber_loss"), DL_END};
+    REDUCTION(dl_huber_options), LOSS_NAME(dl_huber_options, "huber_loss"), DL_END};
 
 #define FROM_LOGITS DL_BOOL(dl_crossentropy_options, from_logits, false, 0, "the predictions are logits")
 #define LABEL_SMOOTHING                                                                                                \
@@ -210,28 +210,28 @@ static const dl_field huber_fields[] = {
 
 static const dl_field binary_crossentropy_fields[] = {
     FROM_LOGITS, LABEL_SMOOTHING, AXIS, REDUCTION(dl_crossentropy_options),
-    NAME(dl_crossentropy_options, "binary_crossentropy"), DL_END};
+    LOSS_NAME(dl_crossentropy_options, "binary_crossentropy"), DL_END};
 static const dl_field categorical_crossentropy_fields[] = {
     FROM_LOGITS, LABEL_SMOOTHING, AXIS, REDUCTION(dl_crossentropy_options),
-    NAME(dl_crossentropy_options, "categorical_crossentropy"), DL_END};
+    LOSS_NAME(dl_crossentropy_options, "categorical_crossentropy"), DL_END};
 static const dl_field sparse_categorical_crossentropy_fields[] = {
     FROM_LOGITS,
     DL_INT(dl_crossentropy_options, ignore_class, DL_NONE, 0, DL_HIGHEST, DL_NONE_OK,
            "label whose samples do not count; 0 is no class"),
-    REDUCTION(dl_crossentropy_options), AXIS, NAME(dl_crossentropy_options, "sparse_categorical_crossentropy"),
+    REDUCTION(dl_crossentropy_options), AXIS, LOSS_NAME(dl_crossentropy_options, "sparse_categorical_crossentropy"),
     DL_END};
 
-DEFINE_PLAIN(mean_squared_error, "MeanSquaredError", "mean_squared_error|mse|MSE", "mean_squared_error",
-             "Mean of squared errors.", "mean((y - p)^2)", SAME_SHAPE)
-DEFINE_PLAIN(mean_absolute_error, "MeanAbsoluteError", "mean_absolute_error|mae|MAE", "mean_absolute_error",
-             "Mean of absolute errors.", "mean(|y - p|)", SAME_SHAPE)
-DEFINE(huber, "Huber", "huber|huber_loss", dl_huber_options, "Squares near zero, lines further off.",
-       "mean(e^2 / 2 if |e| <= delta, else delta |e| - delta^2 / 2), e = y - p", SAME_SHAPE)
-DEFINE(binary_crossentropy, "BinaryCrossentropy", "binary_crossentropy|bce|BCE", dl_crossentropy_options,
-       "Cross-entropy of yes-or-no targets (0 or 1).", "-mean(y ln p + (1 - y) ln(1 - p))", SAME_SHAPE)
-DEFINE(categorical_crossentropy, "CategoricalCrossentropy", "categorical_crossentropy", dl_crossentropy_options,
-       "Cross-entropy of targets with one number a class.", "-sum(y ln p)",
-       "targets and predictions (N, ..., K) -> (N, ...)")
-DEFINE(sparse_categorical_crossentropy, "SparseCategoricalCrossentropy", "sparse_categorical_crossentropy",
-       dl_crossentropy_options, "Cross-entropy of labels 1..K.", "-ln p[label]",
-       "labels (N, ...), predictions (N, ..., K) -> (N, ...)")
+DEFINE_PLAIN_LOSS(mean_squared_error, "MeanSquaredError", "mean_squared_error|mse|MSE", "mean_squared_error",
+                  "Mean of squared errors.", "mean((y - p)^2)", SAME_SHAPE)
+DEFINE_PLAIN_LOSS(mean_absolute_error, "MeanAbsoluteError", "mean_absolute_error|mae|MAE", "mean_absolute_error",
+                  "Mean of absolute errors.", "mean(|y - p|)", SAME_SHAPE)
+DEFINE_LOSS(huber, "Huber", "huber|huber_loss", dl_huber_options, "Squares near zero, lines further off.",
+            "mean(e^2 / 2 if |e| <= delta, else delta |e| - delta^2 / 2), e = y - p", SAME_SHAPE)
+DEFINE_LOSS(binary_crossentropy, "BinaryCrossentropy", "binary_crossentropy|bce|BCE", dl_crossentropy_options,
+            "Cross-entropy of yes-or-no targets (0 or 1).", "-mean(y ln p + (1 - y) ln(1 - p))", SAME_SHAPE)
+DEFINE_LOSS(categorical_crossentropy, "CategoricalCrossentropy", "categorical_crossentropy", dl_crossentropy_options,
+            "Cross-entropy of targets with one number a class.", "-sum(y ln p)",
+            "targets and predictions (N, ..., K) -> (N, ...)")
+DEFINE_LOSS(sparse_categorical_crossentropy, "SparseCategoricalCrossentropy", "sparse_categorical_crossentropy",
+            dl_crossentropy_options, "Cross-entropy of labels 1..K.", "-ln p[label]",
+            "labels (N, ...), predictions (N, ..., K) -> (N, ...)")

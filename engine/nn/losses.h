@@ -18,7 +18,7 @@ dl_status dl_check_shares(dl_tensor *target);
     { .name = "reduction", .kind = DL_FIELD_ENUM, .offset = offsetof(type, loss.reduction),                            \
       .text = "sum_over_batch_size", .choices = "sum_over_batch_size|sum|mean|none",                                   \
       .help = "of the samples' losses to one number" }
-#define NAME(type, default_name)                                                                                       \
+#define LOSS_NAME(type, default_name)                                                                                  \
     { .name = "name", .kind = DL_FIELD_STRING, .offset = offsetof(type, loss.name), .flags = DL_NONE_OK,               \
       .text = default_name, .help = "of the loss in logs" }
 /* The options of losses without others begin with the common ones. */
@@ -26,16 +26,16 @@ typedef struct dl_plain_loss_options {
     dl_loss_options loss;
 } dl_plain_loss_options;
 
-#define DEFINE(symbol, name_, aliases_, type, help_, formula_, shapes_)                                                \
+#define DEFINE_LOSS(symbol, name_, aliases_, type, help_, formula_, shapes_)                                           \
     const dl_loss_def dl_loss_##symbol = {                                                                             \
         .definition = {.name = name_, .aliases = aliases_, .version = 1, .help = help_, .formula = formula_,           \
                        .shapes = shapes_, .fields = symbol##_fields, .options_size = sizeof(type)},                    \
         .call = call_##symbol};
 /* A loss whose options are the common ones. */
-#define DEFINE_PLAIN(symbol, name_, aliases_, default_name, help_, formula_, shapes_)                                  \
+#define DEFINE_PLAIN_LOSS(symbol, name_, aliases_, default_name, help_, formula_, shapes_)                             \
     static const dl_field symbol##_fields[] = {REDUCTION(dl_plain_loss_options),                                       \
-                                               NAME(dl_plain_loss_options, default_name), DL_END};                     \
-    DEFINE(symbol, name_, aliases_, dl_plain_loss_options, help_, formula_, shapes_)
+                                               LOSS_NAME(dl_plain_loss_options, default_name), DL_END};                \
+    DEFINE_LOSS(symbol, name_, aliases_, dl_plain_loss_options, help_, formula_, shapes_)
 
 #define SAME_SHAPE "targets and predictions (N, ..., F) -> (N, ...)"
 

@@ -255,33 +255,35 @@ static dl_status add_binary_crossentropy(const dl_object *metric, dl_tensor *tar
     DL_INT(dl_crossentropy_metric_options, axis, -1, DL_LOWEST, DL_HIGHEST, DL_POSITION, "the dimension of classes")
 
 static const dl_field binary_accuracy_fields[] = {
-    NAME(dl_binary_accuracy_options, "binary_accuracy"),
+    METRIC_NAME(dl_binary_accuracy_options, "binary_accuracy"),
     DL_REAL(dl_binary_accuracy_options, threshold, 0.5, DL_LOWEST, DL_HIGHEST, 0, "predictions above it mean yes"),
     DL_END};
 static const dl_field top_k_fields[] = {
     DL_INT(dl_top_k_options, k, 5, 1, DL_HIGHEST, 0, "how many of the highest scores count"),
-    NAME(dl_top_k_options, "top_k_categorical_accuracy"), DL_END};
+    METRIC_NAME(dl_top_k_options, "top_k_categorical_accuracy"), DL_END};
 static const dl_field sparse_top_k_fields[] = {
     DL_INT(dl_top_k_options, k, 5, 1, DL_HIGHEST, 0, "how many of the highest scores count"),
-    NAME(dl_top_k_options, "sparse_top_k_categorical_accuracy"), DL_END};
+    METRIC_NAME(dl_top_k_options, "sparse_top_k_categorical_accuracy"), DL_END};
 static const dl_field binary_crossentropy_fields[] = {
-    NAME(dl_crossentropy_metric_options, "binary_crossentropy"), FROM_LOGITS, LABEL_SMOOTHING, DL_END};
+    METRIC_NAME(dl_crossentropy_metric_options, "binary_crossentropy"), FROM_LOGITS, LABEL_SMOOTHING, DL_END};
 static const dl_field categorical_crossentropy_fields[] = {
-    NAME(dl_crossentropy_metric_options, "categorical_crossentropy"), FROM_LOGITS, LABEL_SMOOTHING, AXIS, DL_END};
+    METRIC_NAME(dl_crossentropy_metric_options, "categorical_crossentropy"), FROM_LOGITS, LABEL_SMOOTHING, AXIS,
+    DL_END};
 static const dl_field sparse_categorical_crossentropy_fields[] = {
-    NAME(dl_crossentropy_metric_options, "sparse_categorical_crossentropy"), FROM_LOGITS, IGNORE_CLASS, AXIS, DL_END};
+    METRIC_NAME(dl_crossentropy_metric_options, "sparse_categorical_crossentropy"), FROM_LOGITS, IGNORE_CLASS, AXIS,
+    DL_END};
 
-#define DEFINE(symbol, name_, aliases_, fields_, type, add_, help_)                                                    \
+#define DEFINE_METRIC(symbol, name_, aliases_, fields_, type, add_, help_)                                             \
     const dl_metric_def dl_metric_##symbol = {                                                                         \
         .definition = {.name = name_, .aliases = aliases_, .version = 1, .help = help_, .fields = fields_,             \
                        .options_size = sizeof(type)},                                                                  \
         .size = dl_mean_metric_size, .add = add_, .result = dl_mean_metric_result};
 /* A metric whose one option is its name. */
-#define DEFINE_PLAIN(symbol, name_, aliases_, default_name, add_, help_)                                               \
-    static const dl_field symbol##_fields[] = {NAME(dl_plain_metric_options, default_name), DL_END};                   \
-    DEFINE(symbol, name_, aliases_, symbol##_fields, dl_plain_metric_options, add_, help_)
+#define DEFINE_PLAIN_METRIC(symbol, name_, aliases_, default_name, add_, help_)                                        \
+    static const dl_field symbol##_fields[] = {METRIC_NAME(dl_plain_metric_options, default_name), DL_END};            \
+    DEFINE_METRIC(symbol, name_, aliases_, symbol##_fields, dl_plain_metric_options, add_, help_)
 
-static const dl_field mean_fields[] = {NAME(dl_plain_metric_options, "mean"), DL_END};
+static const dl_field mean_fields[] = {METRIC_NAME(dl_plain_metric_options, "mean"), DL_END};
 const dl_metric_def dl_metric_mean = {
     .definition = {.name = "Mean", .aliases = "mean", .version = 1, .help = "Mean of the values it is given.",
                    .fields = mean_fields, .options_size = sizeof(dl_plain_metric_options)},
@@ -290,30 +292,32 @@ const dl_metric_def dl_metric_mean = {
     .result = dl_mean_metric_result,
     .values_only = true,
 };
-DEFINE_PLAIN(auto_accuracy, "accuracy", NULL, "accuracy", add_auto_accuracy,
-             "Binary, categorical or sparse categorical accuracy, by the shapes of targets and predictions.")
-DEFINE_PLAIN(auto_acc, "acc", NULL, "acc", add_auto_accuracy, "The same as accuracy.")
-DEFINE_PLAIN(accuracy, "Accuracy", NULL, "accuracy", add_accuracy, "How often predictions equal targets.")
-DEFINE(binary_accuracy, "BinaryAccuracy", "binary_accuracy", binary_accuracy_fields, dl_binary_accuracy_options,
-       add_binary_accuracy, "How often predictions above a threshold meet targets of 1, and others of 0.")
-DEFINE_PLAIN(categorical_accuracy, "CategoricalAccuracy", "categorical_accuracy", "categorical_accuracy",
-             add_categorical_accuracy, "How often the highest prediction is where the highest target is.")
-DEFINE_PLAIN(sparse_categorical_accuracy, "SparseCategoricalAccuracy", "sparse_categorical_accuracy",
-             "sparse_categorical_accuracy", add_sparse_accuracy, "How often the highest prediction is the label's.")
-DEFINE(top_k_categorical_accuracy, "TopKCategoricalAccuracy", "top_k_categorical_accuracy", top_k_fields,
-       dl_top_k_options, add_categorical_top_k, "How often the highest target is among the k highest predictions.")
-DEFINE(sparse_top_k_categorical_accuracy, "SparseTopKCategoricalAccuracy", "sparse_top_k_categorical_accuracy",
-       sparse_top_k_fields, dl_top_k_options, add_sparse_top_k,
-       "How often the label is among the k highest predictions.")
-DEFINE_PLAIN(mean_squared_error, "MeanSquaredError", "mean_squared_error|mse|MSE", "mean_squared_error",
-             add_mean_squared_error, "Mean of squared errors.")
-DEFINE_PLAIN(mean_absolute_error, "MeanAbsoluteError", "mean_absolute_error|mae|MAE", "mean_absolute_error",
-             add_mean_absolute_error, "Mean of absolute errors.")
-DEFINE(binary_crossentropy, "BinaryCrossentropy", "binary_crossentropy|bce|BCE", binary_crossentropy_fields,
-       dl_crossentropy_metric_options, add_binary_crossentropy, "Mean binary cross-entropy.")
-DEFINE(categorical_crossentropy, "CategoricalCrossentropy", "categorical_crossentropy",
-       categorical_crossentropy_fields, dl_crossentropy_metric_options, add_categorical_crossentropy,
-       "Mean categorical cross-entropy.")
-DEFINE(sparse_categorical_crossentropy, "SparseCategoricalCrossentropy", "sparse_categorical_crossentropy",
-       sparse_categorical_crossentropy_fields, dl_crossentropy_metric_options, add_sparse_categorical_crossentropy,
-       "Mean cross-entropy of labels.")
+DEFINE_PLAIN_METRIC(auto_accuracy, "accuracy", NULL, "accuracy", add_auto_accuracy,
+                    "Binary, categorical or sparse categorical accuracy, by the shapes of targets and predictions.")
+DEFINE_PLAIN_METRIC(auto_acc, "acc", NULL, "acc", add_auto_accuracy, "The same as accuracy.")
+DEFINE_PLAIN_METRIC(accuracy, "Accuracy", NULL, "accuracy", add_accuracy, "How often predictions equal targets.")
+DEFINE_METRIC(binary_accuracy, "BinaryAccuracy", "binary_accuracy", binary_accuracy_fields, dl_binary_accuracy_options,
+              add_binary_accuracy, "How often predictions above a threshold meet targets of 1, and others of 0.")
+DEFINE_PLAIN_METRIC(categorical_accuracy, "CategoricalAccuracy", "categorical_accuracy", "categorical_accuracy",
+                    add_categorical_accuracy, "How often the highest prediction is where the highest target is.")
+DEFINE_PLAIN_METRIC(sparse_categorical_accuracy, "SparseCategoricalAccuracy", "sparse_categorical_accuracy",
+                    "sparse_categorical_accuracy", add_sparse_accuracy,
+                    "How often the highest prediction is the label's.")
+DEFINE_METRIC(top_k_categorical_accuracy, "TopKCategoricalAccuracy", "top_k_categorical_accuracy", top_k_fields,
+              dl_top_k_options, add_categorical_top_k,
+              "How often the highest target is among the k highest predictions.")
+DEFINE_METRIC(sparse_top_k_categorical_accuracy, "SparseTopKCategoricalAccuracy", "sparse_top_k_categorical_accuracy",
+              sparse_top_k_fields, dl_top_k_options, add_sparse_top_k,
+              "How often the label is among the k highest predictions.")
+DEFINE_PLAIN_METRIC(mean_squared_error, "MeanSquaredError", "mean_squared_error|mse|MSE", "mean_squared_error",
+                    add_mean_squared_error, "Mean of squared errors.")
+DEFINE_PLAIN_METRIC(mean_absolute_error, "MeanAbsoluteError", "mean_absolute_error|mae|MAE", "mean_absolute_error",
+                    add_mean_absolute_error, "Mean of absolute errors.")
+DEFINE_METRIC(binary_crossentropy, "BinaryCrossentropy", "binary_crossentropy|bce|BCE", binary_crossentropy_fields,
+              dl_crossentropy_metric_options, add_binary_crossentropy, "Mean binary cross-entropy.")
+DEFINE_METRIC(categorical_crossentropy, "CategoricalCrossentropy", "categorical_crossentropy",
+              categorical_crossentropy_fields, dl_crossentropy_metric_options, add_categorical_crossentropy,
+              "Mean categorical cross-entropy.")
+DEFINE_METRIC(sparse_categorical_crossentropy, "SparseCategoricalCrossentropy", "sparse_categorical_crossentropy",
+              sparse_categorical_crossentropy_fields, dl_crossentropy_metric_options,
+              add_sparse_categorical_crossentropy, "Mean cross-entropy of labels.")

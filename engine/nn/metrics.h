@@ -22,7 +22,7 @@ typedef struct dl_metric_rows {
 /* Targets and predictions of one shape; weights of the samples or of the rows. */
 dl_status dl_read_rows(dl_tensor *target, dl_tensor *prediction, dl_tensor *weights, dl_metric_rows *out);
 
-#define NAME(type, default_name)                                                                                       \
+#define METRIC_NAME(type, default_name)                                                                                \
     { .name = "name", .kind = DL_FIELD_STRING, .offset = offsetof(type, metric.name), .flags = DL_NONE_OK,             \
       .text = default_name, .help = "of the metric in logs" }
 typedef struct dl_plain_metric_options {

@@ -152,7 +152,7 @@ static const dl_field precision_fields[] = {
                    "what predictions of yes are above: a number or a list"),
     DL_INT(dl_precision_options, top_k, DL_NONE, 1, DL_HIGHEST, DL_NONE_OK, "only the k highest of a row may be yes"),
     DL_INT(dl_precision_options, class_id, DL_NONE, 1, DL_HIGHEST, DL_NONE_OK, "the one class to look at, from 1"),
-    NAME(dl_precision_options, NULL), DL_END};
+    METRIC_NAME(dl_precision_options, NULL), DL_END};
 
 DEFINE_AT(precision, "Precision", "precision", "Share of the predictions of yes that are right.",
           "true positives / (true positives + false positives)")
@@ -352,7 +352,7 @@ static const dl_field auc_fields[] = {
             "ROC: recall over the false alarms; PR: precision over recall; PRGAIN: both measured against always yes"),
     DL_ENUM(dl_auc_options, summation_method, "interpolation", "interpolation|minoring|majoring", 0,
             "of the area between two thresholds"),
-    NAME(dl_auc_options, NULL),
+    METRIC_NAME(dl_auc_options, NULL),
     DL_VALUE_FIELD(dl_auc_options, thresholds, DL_NONE_OK, "a growing list; none: num_thresholds even ones"),
     DL_BOOL(dl_auc_options, multi_label, false, 0, "a curve for each of the labels; the result is the mean"),
     DL_INT(dl_auc_options, num_labels, DL_NONE, 1, DL_HIGHEST, DL_NONE_OK,
@@ -453,11 +453,11 @@ static double f_result(const dl_object *metric, const double *sums) {
 #define BETA_HELP "how much more recall counts than precision"
 
 static const dl_field f1_fields[] = {
-    AVERAGE, THRESHOLD, NAME(dl_f_score_options, "f1_score"),
+    AVERAGE, THRESHOLD, METRIC_NAME(dl_f_score_options, "f1_score"),
     DL_REAL(dl_f_score_options, beta, 1.0, 1.0, 1.0, DL_NAMED_ONLY | DL_SAVED_NOT, BETA_HELP ": 1, as much"), DL_END};
 static const dl_field fbeta_fields[] = {
     AVERAGE, DL_REAL(dl_f_score_options, beta, 1.0, 0.0, DL_HIGHEST, DL_OPEN_MIN, BETA_HELP), THRESHOLD,
-    NAME(dl_f_score_options, "fbeta_score"), DL_END};
+    METRIC_NAME(dl_f_score_options, "fbeta_score"), DL_END};
 
 #define DEFINE_F(symbol, name_, alias, fields_, help_)                                                                 \
     const dl_metric_def dl_metric_##symbol = {                                                                         \
@@ -574,7 +574,7 @@ static double matrix_result(const dl_object *metric, const double *sums) {
 static const dl_field confusion_matrix_fields[] = {
     DL_ENUM(dl_confusion_matrix_options, normalize, NULL, "true|predicted|all", DL_NONE_OK,
             "shares of each row, of each column or of all; none: counts"),
-    NAME(dl_confusion_matrix_options, "confusion_matrix"), DL_END};
+    METRIC_NAME(dl_confusion_matrix_options, "confusion_matrix"), DL_END};
 
 const dl_metric_def dl_metric_confusion_matrix = {
     .definition = {.name = "ConfusionMatrix", .aliases = "confusion_matrix", .version = 1,

@@ -10,7 +10,7 @@
         dl_loss_options options = {0};                                                                                 \
         return dl_add_loss_mean(&dl_loss_##loss, metric, &options, target, prediction, weights, sums);                 \
     }                                                                                                                  \
-    static const dl_field symbol##_fields[] = {NAME(dl_plain_metric_options, default_name), DL_END};                   \
+    static const dl_field symbol##_fields[] = {METRIC_NAME(dl_plain_metric_options, default_name), DL_END};            \
     const dl_metric_def dl_metric_##symbol = {                                                                         \
         .definition = {.name = name_, .aliases = aliases_, .version = 1, .help = help_, .fields = symbol##_fields,     \
                        .options_size = sizeof(dl_plain_metric_options)},                                               \
@@ -45,7 +45,7 @@ static dl_status add_cosine(const dl_object *metric, dl_tensor *target, dl_tenso
 }
 
 static const dl_field cosine_fields[] = {
-    NAME(dl_axis_metric_options, "cosine_similarity"),
+    METRIC_NAME(dl_axis_metric_options, "cosine_similarity"),
     DL_INT(dl_axis_metric_options, axis, -1, DL_LOWEST, DL_HIGHEST, DL_POSITION, "the dimension of the vectors"),
     DL_END};
 
@@ -65,7 +65,7 @@ static double root_result(const dl_object *metric, const double *sums) {
     return sqrt(dl_mean_metric_result(metric, sums));
 }
 
-static const dl_field root_fields[] = {NAME(dl_plain_metric_options, "root_mean_squared_error"), DL_END};
+static const dl_field root_fields[] = {METRIC_NAME(dl_plain_metric_options, "root_mean_squared_error"), DL_END};
 
 const dl_metric_def dl_metric_root_mean_squared_error = {
     .definition = {.name = "RootMeanSquaredError", .aliases = "root_mean_squared_error|rmse|RMSE", .version = 1,
@@ -123,7 +123,7 @@ static const dl_field perplexity_fields[] = {
     DL_BOOL(dl_perplexity_options, from_logits, false, 0, "the predictions are logits"),
     DL_INT(dl_perplexity_options, ignore_class, DL_NONE, 0, DL_HIGHEST, DL_NONE_OK,
            "label that does not count; 0 is padding"),
-    NAME(dl_perplexity_options, "perplexity"), DL_END};
+    METRIC_NAME(dl_perplexity_options, "perplexity"), DL_END};
 
 const dl_metric_def dl_metric_perplexity = {
     .definition = {.name = "Perplexity", .aliases = "perplexity", .version = 1,

@@ -84,7 +84,7 @@ static const dl_field fields[] = {
     DL_ENUM(dl_r2_score_options, class_aggregation, "uniform_average", "uniform_average|variance_weighted_average",
             DL_NONE_OK, "of the columns to one number; none: a score for each"),
     DL_INT(dl_r2_score_options, num_regressors, 0, 0, DL_HIGHEST, 0, "variables of the model, for the adjusted score"),
-    NAME(dl_r2_score_options, "r2_score"), DL_END};
+    METRIC_NAME(dl_r2_score_options, "r2_score"), DL_END};
 
 const dl_metric_def dl_metric_r2_score = {
     .definition = {.name = "R2Score", .aliases = "r2_score", .version = 1,

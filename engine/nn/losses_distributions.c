@@ -1,5 +1,5 @@
-/* nn/losses_more.c: losses beyond the first ones: of distributions, margins and relative errors, focal cross-entropies,
- * and CTC. Keras's formulas; its epsilon is 1e-7. */
+/* nn/losses_distributions.c: losses of distributions, margins and relative errors, focal cross-entropies, and CTC.
+ * Keras's formulas; its epsilon is 1e-7. */
 #include <math.h>
 
 #include "nn/losses.h"
@@ -185,7 +185,7 @@ static dl_tensor *call_ctc(const dl_object *loss, dl_tensor *target, dl_tensor *
 
 static const dl_field cosine_similarity_fields[] = {
     DL_INT(dl_axis_loss_options, axis, -1, DL_LOWEST, DL_HIGHEST, DL_POSITION, "the dimension of the vectors"),
-    REDUCTION(dl_axis_loss_options), NAME(dl_axis_loss_options, "cosine_similarity"), DL_END};
+    REDUCTION(dl_axis_loss_options), LOSS_NAME(dl_axis_loss_options, "cosine_similarity"), DL_END};
 
 #define FOCAL                                                                                                          \
     DL_REAL(dl_focal_options, alpha, 0.25, 0.0, 1.0, 0, "weight of the classes"),                                      \
@@ -197,37 +197,41 @@ static const dl_field cosine_similarity_fields[] = {
 
 static const dl_field binary_focal_crossentropy_fields[] = {
     DL_BOOL(dl_focal_options, apply_class_balancing, false, 0, "weigh yes by alpha and no by 1 - alpha"),
-    FOCAL, NAME(dl_focal_options, "binary_focal_crossentropy"), DL_END};
+    FOCAL, LOSS_NAME(dl_focal_options, "binary_focal_crossentropy"), DL_END};
 static const dl_field categorical_focal_crossentropy_fields[] = {
-    FOCAL, NAME(dl_focal_options, "categorical_focal_crossentropy"), DL_END};
+    FOCAL, LOSS_NAME(dl_focal_options, "categorical_focal_crossentropy"), DL_END};
 
-DEFINE_PLAIN(kl_divergence, "KLDivergence", "kl_divergence|kullback_leibler_divergence|kld|KLD", "kl_divergence",
-             "How far a distribution is from the target.", "sum(y ln(y / p))", SAME_SHAPE)
-DEFINE_PLAIN(poisson, "Poisson", "poisson", "poisson", "For counts, which are Poisson distributed.",
-             "mean(p - y ln p)", SAME_SHAPE)
-DEFINE_PLAIN(hinge, "Hinge", "hinge", "hinge", "How far scores are from the right side of a margin; targets are -1 and "
-             "1 (or 0 and 1).", "mean(max(1 - y p, 0))", SAME_SHAPE)
-DEFINE_PLAIN(squared_hinge, "SquaredHinge", "squared_hinge", "squared_hinge", "The square of hinge.",
-             "mean(max(1 - y p, 0)^2)", SAME_SHAPE)
-DEFINE_PLAIN(categorical_hinge, "CategoricalHinge", "categorical_hinge", "categorical_hinge",
-             "How far the right class's score is above the others', at most 1.",
-             "max(max((1 - y) p) - sum(y p) + 1, 0)", SAME_SHAPE)
-DEFINE_PLAIN(log_cosh, "LogCosh", "log_cosh|logcosh", "log_cosh", "Squares near zero, lines further off.",
-             "mean(log(cosh(p - y)))", SAME_SHAPE)
-DEFINE_PLAIN(mean_absolute_percentage_error, "MeanAbsolutePercentageError", "mean_absolute_percentage_error|mape|MAPE",
-             "mean_absolute_percentage_error", "Mean of errors in percent of the target.",
-             "100 mean(|y - p| / max(|y|, epsilon))", SAME_SHAPE)
-DEFINE_PLAIN(mean_squared_logarithmic_error, "MeanSquaredLogarithmicError", "mean_squared_logarithmic_error|msle|MSLE",
-             "mean_squared_logarithmic_error", "Mean of squared errors of the logarithms.",
-             "mean((log(y + 1) - log(p + 1))^2)", SAME_SHAPE)
-DEFINE(cosine_similarity, "CosineSimilarity", "cosine_similarity", dl_axis_loss_options,
-       "Minus the cosine of the angle between target and prediction.", "-sum(y / |y| * p / |p|)", SAME_SHAPE)
-DEFINE(binary_focal_crossentropy, "BinaryFocalCrossentropy", "binary_focal_crossentropy", dl_focal_options,
-       "Binary cross-entropy in which what is right already counts little.", "-mean((1 - p_t)^gamma ln p_t)",
-       SAME_SHAPE)
-DEFINE(categorical_focal_crossentropy, "CategoricalFocalCrossentropy", "categorical_focal_crossentropy",
-       dl_focal_options, "Cross-entropy in which what is right already counts little (Lin et al. 2017).",
-       "-sum(alpha (1 - p)^gamma y ln p)", "targets and predictions (N, ..., K) -> (N, ...)")
-DEFINE_PLAIN(ctc, "CTC", "ctc", "ctc", "For rows of labels without their places (Graves et al. 2006). Predictions are "
-             "logits of classes + 1 scores a step, the first of them the blank's; label 0 is padding.",
-             "-log P(labels)", "labels (N, L), predictions (N, T, classes + 1) -> (N)")
+DEFINE_PLAIN_LOSS(kl_divergence, "KLDivergence", "kl_divergence|kullback_leibler_divergence|kld|KLD", "kl_divergence",
+                  "How far a distribution is from the target.", "sum(y ln(y / p))", SAME_SHAPE)
+DEFINE_PLAIN_LOSS(poisson, "Poisson", "poisson", "poisson", "For counts, which are Poisson distributed.",
+                  "mean(p - y ln p)", SAME_SHAPE)
+DEFINE_PLAIN_LOSS(hinge, "Hinge", "hinge", "hinge",
+                  "How far scores are from the right side of a margin; targets are -1 and 1 (or 0 and 1).",
+                  "mean(max(1 - y p, 0))", SAME_SHAPE)
+DEFINE_PLAIN_LOSS(squared_hinge, "SquaredHinge", "squared_hinge", "squared_hinge", "The square of hinge.",
+                  "mean(max(1 - y p, 0)^2)", SAME_SHAPE)
+DEFINE_PLAIN_LOSS(categorical_hinge, "CategoricalHinge", "categorical_hinge", "categorical_hinge",
+                  "How far the right class's score is above the others', at most 1.",
+                  "max(max((1 - y) p) - sum(y p) + 1, 0)", SAME_SHAPE)
+DEFINE_PLAIN_LOSS(log_cosh, "LogCosh", "log_cosh|logcosh", "log_cosh", "Squares near zero, lines further off.",
+                  "mean(log(cosh(p - y)))", SAME_SHAPE)
+DEFINE_PLAIN_LOSS(mean_absolute_percentage_error, "MeanAbsolutePercentageError",
+                  "mean_absolute_percentage_error|mape|MAPE", "mean_absolute_percentage_error",
+                  "Mean of errors in percent of the target.",
+                  "100 mean(|y - p| / max(|y|, epsilon))", SAME_SHAPE)
+DEFINE_PLAIN_LOSS(mean_squared_logarithmic_error, "MeanSquaredLogarithmicError",
+                  "mean_squared_logarithmic_error|msle|MSLE", "mean_squared_logarithmic_error",
+                  "Mean of squared errors of the logarithms.",
+                  "mean((log(y + 1) - log(p + 1))^2)", SAME_SHAPE)
+DEFINE_LOSS(cosine_similarity, "CosineSimilarity", "cosine_similarity", dl_axis_loss_options,
+            "Minus the cosine of the angle between target and prediction.", "-sum(y / |y| * p / |p|)", SAME_SHAPE)
+DEFINE_LOSS(binary_focal_crossentropy, "BinaryFocalCrossentropy", "binary_focal_crossentropy", dl_focal_options,
+            "Binary cross-entropy in which what is right already counts little.", "-mean((1 - p_t)^gamma ln p_t)",
+            SAME_SHAPE)
+DEFINE_LOSS(categorical_focal_crossentropy, "CategoricalFocalCrossentropy", "categorical_focal_crossentropy",
+            dl_focal_options, "Cross-entropy in which what is right already counts little (Lin et al. 2017).",
+            "-sum(alpha (1 - p)^gamma y ln p)", "targets and predictions (N, ..., K) -> (N, ...)")
+DEFINE_PLAIN_LOSS(ctc, "CTC", "ctc", "ctc",
+                  "For rows of labels without their places (Graves et al. 2006). Predictions are logits of "
+                  "classes + 1 scores a step, the first of them the blank's; label 0 is padding.",
+                  "-log P(labels)", "labels (N, L), predictions (N, T, classes + 1) -> (N)")
