@@ -42,7 +42,7 @@ static dl_status check_sequences(const dl_layer *layer, const dl_inputs *inputs)
     if (key->dims == 3 && value->dims == 3 && agree(key->shape[0], query->shape[0]) &&
         agree(value->shape[0], query->shape[0]) && agree(key->shape[1], value->shape[1]) &&
         agree(key->shape[2], query->shape[2]))
-        return DL_OK;
+        return dl_layer_check_sizes(layer, key); /* the mean over no step is not defined */
     return dl_fail(DL_SHAPE,
                    "%s: query %s, value %s and key %s must be (batch, steps, features), with equal batches, query and "
                    "key of equally many features, and key and value of equally many steps",

@@ -106,7 +106,7 @@ static dl_status check_sequences(const dl_layer *layer, const dl_attention_axes 
     for (int i = 0; fits && i < axes->attended_count; i++)
         fits = agree(key->shape[axes->attended[i]], value->shape[axes->attended[i]]);
     if (fits)
-        return DL_OK;
+        return dl_layer_check_sizes(layer, key); /* the mean over no step is not defined */
     return dl_fail(DL_SHAPE, "%s: query %s, key %s and value %s must be (batch, %s, features), with equal batches%s, "
                              "and key and value of equally many steps",
                    dl_layer_class(layer), dl_spec_text_of(query).at, dl_spec_text_of(key).at,
