@@ -1,5 +1,6 @@
 /* program.c: the dlua program. It runs scripts as the standalone lua does, with the same flags and the same table
- * `arg`, and with the engine and the Lua library inside.
+ * `arg`, and with the engine and the Lua library inside. `dlua NAME` runs the library's file commands/NAME.lua, where
+ * there is one.
  *
  * Always true: only this program handles signals. Ctrl-C is a request that the engine and Lua's own instructions answer
  * with an error; a second one, while the first has no answer, ends a script as it would any program. */
@@ -16,6 +17,7 @@
 typedef struct options {
     int script; /* place of the script in argv; 0: none */
     bool dash_is_stdin;
+    bool is_file; /* the script came after "--": it is no command */
     bool interactive;
     bool version;
     bool executes; /* -e was there */
@@ -57,6 +59,7 @@ static void print_version(void) {
 
 static const char usage[] =
     "usage: dlua [options] [script [args]]\n"
+    "       dlua command [args]\n"
     "  -e stat      execute string 'stat'\n"
     "  -i           enter the session after executing 'script'\n"
     "  -l mod       require library 'mod' into global 'mod'\n"
@@ -71,6 +74,19 @@ static const char usage[] =
     "Without a script, on a terminal, a session begins.\n"
     "Environment: LUA_INIT, LUA_PATH, LUA_CPATH (and with _5_4) as for lua; DLUA_NUM_THREADS, DLUA_ISA,\n"
     "DLUA_DATA (folder of data sets), DLUA_DATASETS_URL (mirror to download them from).\n";
+
+/* The first line of each file in commands/ is "--- dlua NAME ARGUMENTS: what it does". */
+static void print_commands(void) {
+    static const char folder[] = "commands/", start[] = "--- dlua ";
+    printf("Commands:\n");
+    for (const dlua_resource *row = dlua_embedded; row->name != NULL; row++) {
+        if (strncmp(row->name, folder, sizeof folder - 1) != 0)
+            continue;
+        const char *line = (const char *)row->bytes + sizeof start - 1;
+        const char *purpose = strstr(line, ": ");
+        printf("  %-29.*s %.*s\n", (int)(purpose - line), line, (int)strcspn(purpose + 2, "\n"), purpose + 2);
+    }
+}
 
 /* ---- calls ----------------------------------------------------------------------------------------------------- */
 
@@ -136,6 +152,7 @@ static bool read_option(char **argv, int *place, options *out) {
     }
     if (strcmp(argument, "--") == 0) {
         out->script = argv[*place + 1] != NULL ? *place + 1 : 0;
+        out->is_file = true;
         return true;
     }
     if (strcmp(argument, "--help") == 0)
@@ -235,16 +252,42 @@ static bool run_options(lua_State *L, char **argv, const options *parsed) {
     return true;
 }
 
+/* Pushes what stands after the script; returns how many. */
+static int push_arguments(lua_State *L, char **argv, const options *parsed) {
+    int count = 0;
+    for (char **argument = argv + parsed->script + 1; *argument != NULL; argument++, count++) {
+        luaL_checkstack(L, 4, "too many arguments to script");
+        lua_pushstring(L, *argument);
+    }
+    return count;
+}
+
 static int run_script(lua_State *L, char **argv, const options *parsed) {
     const char *file = parsed->dash_is_stdin ? NULL : argv[parsed->script];
     int status = luaL_loadfile(L, file);
+    if (status == LUA_OK)
+        status = program_call(L, push_arguments(L, argv, parsed), LUA_MULTRET);
+    return program_report(L, status);
+}
+
+/* Pushes the file of the command that the script's place in the arguments names; false pushes nothing. */
+static bool push_command(lua_State *L, char **argv, const options *parsed) {
+    const char *name = argv[parsed->script];
+    if (parsed->is_file || parsed->dash_is_stdin || name[strspn(name, "abcdefghijklmnopqrstuvwxyz")] != '\0')
+        return false;
+    if (dlua_has_library_file(L, lua_pushfstring(L, "commands/%s.lua", name)))
+        return true;
+    lua_pop(L, 1);
+    return false;
+}
+
+/* Runs the command whose file's name is on the stack. What goes wrong there is an answer to its user, without a
+ * traceback. */
+static int run_command(lua_State *L, char **argv, const options *parsed) {
+    int status = dlua_load_library_file(L, lua_tostring(L, -1)) ? LUA_OK : LUA_ERRSYNTAX;
     if (status == LUA_OK) {
-        int count = 0;
-        for (char **argument = argv + parsed->script + 1; *argument != NULL; argument++, count++) {
-            luaL_checkstack(L, 4, "too many arguments to script");
-            lua_pushstring(L, *argument);
-        }
-        status = program_call(L, count, LUA_MULTRET);
+        status = lua_pcall(L, push_arguments(L, argv, parsed), 0, 0);
+        dlua_clear_interrupt(running);
     }
     return program_report(L, status);
 }
@@ -271,6 +314,7 @@ static int run_program(lua_State *L) {
     }
     if (parsed.help) {
         fputs(usage, stdout);
+        print_commands();
         lua_pushboolean(L, true);
         return 1;
     }
@@ -292,7 +336,10 @@ static int run_program(lua_State *L) {
         return 0;
     if (!run_options(L, argv, &parsed))
         return 0;
-    if (parsed.script > 0 && run_script(L, argv, &parsed) != LUA_OK)
+    bool is_command = parsed.script > 0 && push_command(L, argv, &parsed);
+    if (is_command && run_command(L, argv, &parsed) != LUA_OK)
+        return 0;
+    if (!is_command && parsed.script > 0 && run_script(L, argv, &parsed) != LUA_OK)
         return 0;
     if (parsed.interactive)
         start_session(L);

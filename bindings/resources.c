@@ -56,6 +56,13 @@ static bool push_resource(lua_State *L, const char *name) {
     return true;
 }
 
+bool dlua_has_library_file(lua_State *L, const char *name) {
+    bool has = push_resource(L, name);
+    if (has)
+        lua_pop(L, 1);
+    return has;
+}
+
 int dlua_load_library_file(lua_State *L, const char *name) {
     if (!push_resource(L, name)) {
         lua_pushfstring(L, "the library has no file '%s'", name);
@@ -75,10 +82,8 @@ static bool push_module_file(lua_State *L, const char *rest, const char *ending)
     const char *path = luaL_gsub(L, rest, ".", "/");
     const char *name = lua_pushfstring(L, "%s%s", path, ending);
     lua_remove(L, -2);
-    if (push_resource(L, name)) {
-        lua_pop(L, 1);
+    if (dlua_has_library_file(L, name))
         return true;
-    }
     lua_pop(L, 1);
     return false;
 }
@@ -120,7 +125,7 @@ void dlua_install_searcher(lua_State *L) {
 }
 
 int dlua_has_resource_function(lua_State *L) {
-    lua_pushboolean(L, push_resource(L, luaL_checkstring(L, 1)));
+    lua_pushboolean(L, dlua_has_library_file(L, luaL_checkstring(L, 1)));
     return 1;
 }
 

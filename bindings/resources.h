@@ -2,6 +2,7 @@
 #ifndef DLUA_RESOURCES_H
 #define DLUA_RESOURCES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <lua.h>
@@ -21,6 +22,9 @@ extern const dlua_resource dlua_embedded[];
 /* Loads the library's file `name` ("init.lua") and pushes its chunk; false pushes the message instead. With the
  * environment variable DLUA_LUA_DIR set the file comes from the folder of that name in place of the embedded one. */
 int dlua_load_library_file(lua_State *L, const char *name);
+
+/* Whether the library has the file `name`. */
+bool dlua_has_library_file(lua_State *L, const char *name);
 
 /* Makes require find "dlua.x.y" as the library's file x/y.lua or x/y/init.lua; once for a state. */
 void dlua_install_searcher(lua_State *L);
