@@ -12,34 +12,22 @@ typedef struct backward_pass {
     dl_context *context;
     bool retain;
     dl_node **heap;
-    size_t count, capacity;
+    int64_t count, capacity;
     dl_node **leaves; /* reached, with their gradients in grads[0] */
-    size_t leaf_count, leaf_capacity;
+    int64_t leaf_count, leaf_capacity;
     /* What dl_gradients asks for; wanted NULL: the leaves' grads. */
     dl_tensor **wanted, **found;
     int wanted_count;
 } backward_pass;
 
-static dl_status grow(dl_context *context, dl_node ***list, size_t count, size_t *capacity) {
-    if (count < *capacity)
-        return DL_OK;
-    size_t larger = *capacity > 0 ? 2 * *capacity : 64;
-    dl_node **bigger = dl_realloc(context, *list, larger * sizeof *bigger);
-    if (!bigger)
-        return DL_MEMORY;
-    *list = bigger;
-    *capacity = larger;
-    return DL_OK;
-}
-
 static dl_status push(backward_pass *pass, dl_node *node) {
     if (node->queued)
         return DL_OK;
-    DL_TRY(grow(pass->context, &pass->heap, pass->count, &pass->capacity));
+    DL_TRY(dl_grow(pass->context, &pass->heap, pass->count, &pass->capacity, sizeof *pass->heap));
     node->queued = true;
     node->references++;
-    size_t at = pass->count++;
-    for (size_t parent; at > 0 && pass->heap[parent = (at - 1) / 2]->order < node->order; at = parent)
+    int64_t at = pass->count++;
+    for (int64_t parent; at > 0 && pass->heap[parent = (at - 1) / 2]->order < node->order; at = parent)
         pass->heap[at] = pass->heap[parent];
     pass->heap[at] = node;
     return DL_OK;
@@ -48,9 +36,9 @@ static dl_status push(backward_pass *pass, dl_node *node) {
 static dl_node *pop(backward_pass *pass) {
     dl_node *top = pass->heap[0];
     dl_node *last = pass->heap[--pass->count];
-    size_t at = 0;
+    int64_t at = 0;
     for (;;) {
-        size_t child = 2 * at + 1;
+        int64_t child = 2 * at + 1;
         if (child >= pass->count)
             break;
         if (child + 1 < pass->count && pass->heap[child + 1]->order > pass->heap[child]->order)
@@ -240,7 +228,8 @@ static dl_status walk(backward_pass *pass) {
         dl_status status = DL_OK;
         capture(pass, node);
         if (node->leaf) {
-            status = grow(pass->context, &pass->leaves, pass->leaf_count, &pass->leaf_capacity);
+            status = dl_grow(pass->context, &pass->leaves, pass->leaf_count, &pass->leaf_capacity,
+                             sizeof *pass->leaves);
             if (status == DL_OK) {
                 pass->leaves[pass->leaf_count++] = node; /* keeps the heap's reference */
                 continue;
@@ -257,7 +246,7 @@ static dl_status walk(backward_pass *pass) {
 
 /* Adds the new gradients to the old ones: first all sums, which may fail, then all changes, which cannot. */
 static dl_status commit(backward_pass *pass) {
-    for (size_t i = 0; i < pass->leaf_count; i++) {
+    for (int64_t i = 0; i < pass->leaf_count; i++) {
         dl_node *node = pass->leaves[i];
         dl_tensor *grad = node->grads[0], *old = node->leaf->grad;
         /* One tensor may be the gradient of several, or the caller's: each leaf gets its own. */
@@ -270,7 +259,7 @@ static dl_status commit(backward_pass *pass) {
         dl_release(node->grads[0]);
         node->grads[0] = sum;
     }
-    for (size_t i = 0; i < pass->leaf_count; i++) {
+    for (int64_t i = 0; i < pass->leaf_count; i++) {
         dl_node *node = pass->leaves[i];
         dl_release(node->leaf->grad);
         node->leaf->grad = node->grads[0];
@@ -280,12 +269,12 @@ static dl_status commit(backward_pass *pass) {
 }
 
 static void finish(backward_pass *pass) {
-    for (size_t i = 0; i < pass->count; i++) {
+    for (int64_t i = 0; i < pass->count; i++) {
         pass->heap[i]->queued = false;
         drop_grads(pass->heap[i]);
         dl_node_release(pass->heap[i]);
     }
-    for (size_t i = 0; i < pass->leaf_count; i++) {
+    for (int64_t i = 0; i < pass->leaf_count; i++) {
         drop_grads(pass->leaves[i]);
         dl_node_release(pass->leaves[i]);
     }

@@ -6,20 +6,13 @@
 typedef struct leaf_search {
     dl_context *context;
     dl_node **nodes; /* seen, each once */
-    int count, capacity;
+    int64_t count, capacity;
 } leaf_search;
 
 static dl_status visit(leaf_search *search, dl_node *node) {
     if (!node || node->seen)
         return DL_OK;
-    if (search->count == search->capacity) {
-        int larger = search->capacity > 0 ? 2 * search->capacity : 64;
-        dl_node **bigger = dl_realloc(search->context, search->nodes, (size_t)larger * sizeof *bigger);
-        if (!bigger)
-            return DL_MEMORY;
-        search->nodes = bigger;
-        search->capacity = larger;
-    }
+    DL_TRY(dl_grow(search->context, &search->nodes, search->count, &search->capacity, sizeof *search->nodes));
     node->seen = true;
     search->nodes[search->count++] = node;
     return DL_OK;
@@ -28,7 +21,7 @@ static dl_status visit(leaf_search *search, dl_node *node) {
 static dl_status visit_all(leaf_search *search, dl_tensor *const *roots, int count) {
     for (int i = 0; i < count; i++)
         DL_TRY(visit(search, roots[i]->node));
-    for (int at = 0; at < search->count; at++)
+    for (int64_t at = 0; at < search->count; at++)
         for (int i = 0; i < search->nodes[at]->inputs; i++)
             DL_TRY(visit(search, search->nodes[at]->edges[i].node));
     return DL_OK;
@@ -43,7 +36,7 @@ dl_status dl_graph_leaves(dl_context *context, dl_tensor *const *roots, int coun
         *leaves = dl_alloc_array(context, (size_t)DL_MAX(search.count, 1), sizeof **leaves);
         status = *leaves ? DL_OK : DL_MEMORY;
     }
-    for (int i = 0; i < search.count; i++) {
+    for (int64_t i = 0; i < search.count; i++) {
         search.nodes[i]->seen = false;
         if (status == DL_OK && search.nodes[i]->leaf) {
             (*leaves)[(*found)++] = search.nodes[i]->leaf;

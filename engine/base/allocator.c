@@ -298,6 +298,22 @@ void *dl_realloc(dl_context *context, void *block, size_t bytes) {
     return moved;
 }
 
+dl_status dl_grow(dl_context *context, void *array, int64_t count, int64_t *capacity, size_t size) {
+    if (count < *capacity)
+        return DL_OK;
+    if (*capacity > INT64_MAX / 2 / (int64_t)size)
+        return dl_fail(DL_MEMORY, "out of memory: a list of more than %lld entries", (long long)*capacity);
+    void *old;
+    memcpy(&old, array, sizeof old);
+    int64_t larger = *capacity ? 2 * *capacity : 8;
+    void *block = dl_realloc(context, old, (size_t)larger * size);
+    if (!block)
+        return DL_MEMORY;
+    memcpy(array, &block, sizeof block);
+    *capacity = larger;
+    return DL_OK;
+}
+
 char *dl_strdup(dl_context *context, const char *text) {
     size_t bytes = strlen(text) + 1;
     char *copy = dl_alloc(context, bytes);

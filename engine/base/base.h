@@ -27,6 +27,9 @@ void *dl_alloc_zeroed(dl_context *context, size_t bytes);
 void *dl_alloc_array(dl_context *context, size_t count, size_t size);
 /* Keeps the first min(old, new) bytes; block NULL allocates. On failure the old block stays. */
 void *dl_realloc(dl_context *context, void *block, size_t bytes);
+/* Makes room for one more entry in *(void **)array, which has `count` of `*capacity` entries of `size` bytes. On
+ * failure the array stays as it is. */
+dl_status dl_grow(dl_context *context, void *array, int64_t count, int64_t *capacity, size_t size);
 char *dl_strdup(dl_context *context, const char *text);
 /* The block knows its context; NULL is ignored. */
 void dl_free(void *block);
@@ -81,7 +84,8 @@ uint64_t dl_permutation_blocks(int64_t count);
  * that opening one cannot fail. */
 typedef struct dl_scope_list {
     struct dl_tensor **items;
-    size_t count, capacity;
+    size_t count;
+    int64_t capacity;
     int depth; /* open scopes */
 } dl_scope_list;
 dl_scope_list *dl_context_scopes(dl_context *context);

@@ -21,7 +21,8 @@ typedef struct watched_layer {
 
 struct dl_anomaly {
     dl_context *context;
-    int count, capacity;
+    int count;
+    int64_t capacity;
     watched_layer *layers;
     int64_t exploded; /* warnings since the last report */
 };

@@ -27,7 +27,8 @@ typedef struct dl_checkpoint_object {
     int leaf_count;
     dl_tensor **leaves;  /* counted */
     dl_stream context_stream; /* before the first run */
-    int place_count, place_capacity;
+    int place_count;
+    int64_t place_capacity;
     drawn_place *places; /* of layers' streams, before the first run */
     struct dl_checkpoint_object *around;
     dl_tensor *results[DL_MAX_OUTPUTS]; /* of the first run, until the node is made; of an open scope */

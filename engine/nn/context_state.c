@@ -12,7 +12,8 @@ typedef struct name_count {
 } name_count;
 
 typedef struct nn_state {
-    int count, capacity;
+    int count;
+    int64_t capacity;
     name_count *names; /* how many names of each prefix were given */
     bool loading;
     int64_t elements_left; /* of the weights of the file that is loaded */

@@ -30,9 +30,11 @@ struct dl_decoding {
     int source_count;
     dl_tensor **in; /* [source_count + inputs of a step], for the call under way */
     int in_room;
-    int entry_count, entry_capacity;
+    int entry_count;
+    int64_t entry_capacity;
     entry *entries;
-    int call_count, call_capacity;
+    int call_count;
+    int64_t call_capacity;
     const dl_layer **calls; /* that were made in the step under way: to count occurrences */
 };
 

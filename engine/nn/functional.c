@@ -181,11 +181,14 @@ typedef struct visit {
 /* The graph as it is found. */
 typedef struct trace {
     dl_context *context;
-    int call_count, call_capacity;
+    int call_count;
+    int64_t call_capacity;
     dl_symbol_call **calls; /* in order of computation; place is the index */
-    int visit_count, visit_capacity;
+    int visit_count;
+    int64_t visit_capacity;
     visit *visits; /* the way down to the call that is looked at */
-    int layer_count, layer_capacity;
+    int layer_count;
+    int64_t layer_capacity;
     dl_layer **layers;
     dl_value nodes, inputs, outputs;
 } trace;

@@ -286,14 +286,7 @@ dl_status dl_id_rows_init(dl_id_rows *rows, dl_context *context, int64_t most) {
 }
 
 dl_status dl_id_rows_add(dl_id_rows *rows, int64_t id) {
-    if (rows->count == rows->capacity) {
-        int64_t capacity = DL_MAX(rows->capacity * 2, 256);
-        int64_t *ids = dl_realloc(rows->context, rows->ids, (size_t)capacity * sizeof *ids);
-        if (!ids)
-            return DL_MEMORY;
-        rows->ids = ids;
-        rows->capacity = capacity;
-    }
+    DL_TRY(dl_grow(rows->context, &rows->ids, rows->count, &rows->capacity, sizeof *rows->ids));
     rows->ids[rows->count++] = id;
     return DL_OK;
 }

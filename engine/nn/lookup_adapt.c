@@ -17,21 +17,10 @@ void dl_tally_next_document(dl_tally *tally) {
     tally->documents++;
 }
 
-static dl_status reserve_entry(dl_tally *tally) {
-    if (tally->seen.count < tally->capacity)
-        return DL_OK;
-    int64_t capacity = DL_MAX(tally->capacity * 2, 64);
-    dl_tally_entry *entries = dl_realloc(tally->seen.context, tally->entries, (size_t)capacity * sizeof *entries);
-    if (!entries)
-        return DL_MEMORY;
-    tally->entries = entries;
-    tally->capacity = capacity;
-    return DL_OK;
-}
-
 dl_status dl_tally_add(dl_tally *tally, const char *token, size_t length) {
     int64_t place, before = tally->seen.count;
-    DL_TRY(reserve_entry(tally));
+    DL_TRY(dl_grow(tally->seen.context, &tally->entries, tally->seen.count, &tally->capacity,
+                   sizeof *tally->entries));
     DL_TRY(dl_vocabulary_add(&tally->seen, token, length, &place));
     dl_tally_entry *entry = &tally->entries[place - 1];
     if (place > before)

@@ -63,11 +63,14 @@ typedef struct dl_old_place {
 /* What a step commits at its end, or takes back. The arrays are kept for the next step. */
 typedef struct dl_deferred {
     dl_context *context;
-    int assign_count, assign_capacity;
+    int assign_count;
+    int64_t assign_capacity;
     dl_assign *assigns;
-    int place_count, place_capacity;
+    int place_count;
+    int64_t place_capacity;
     dl_old_place *places;
-    int loss_count, loss_capacity;
+    int loss_count;
+    int64_t loss_capacity;
     dl_tensor **losses;  /* counted */
     dl_anomaly *anomaly; /* NULL: nothing is watched */
 } dl_deferred;
@@ -104,9 +107,6 @@ dl_status dl_call_finish(dl_layer *layer, dl_layer_call *call, size_t scope, dl_
 void dl_call_release(dl_layer_call *call);
 /* In a definition's call: the one output, or the failure that made it NULL. */
 dl_status dl_call_return(dl_layer_call *call, dl_tensor *out);
-
-/* Makes room for one more entry in *(void **)array, which has `count` of `*capacity` entries of `size` bytes. */
-dl_status dl_grow(dl_context *context, void *array, int count, int *capacity, size_t size);
 
 /* ---- what a call says beside its inputs -------------------------------------------------------------------------- */
 
@@ -217,9 +217,11 @@ typedef struct dl_graph_value {
 typedef struct dl_graph {
     dl_context *context;
     bool running; /* its values belong to the call under way */
-    int node_count, node_capacity;
+    int node_count;
+    int64_t node_capacity;
     dl_graph_node *nodes; /* in order of computation */
-    int value_count, value_capacity;
+    int value_count;
+    int64_t value_capacity;
     dl_graph_value *values;
     int input_count, output_count;
     int *inputs, *outputs;   /* values */

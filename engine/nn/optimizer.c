@@ -157,15 +157,8 @@ static dl_status add_entry(dl_optimizer *optimizer, dl_tensor *variable, int64_t
         return dl_fail(DL_INVALID, "%s: variables must be contiguous float tensors, got %s %s",
                        optimizer->object.definition->name, dl_dtype_name(variable->dtype),
                        dl_tensor_text(variable).at);
-    if (optimizer->count == optimizer->capacity) {
-        int64_t capacity = optimizer->capacity ? 2 * optimizer->capacity : 8;
-        dl_slots *entries = dl_realloc(optimizer->object.context, optimizer->entries,
-                                       (size_t)capacity * sizeof *optimizer->entries);
-        if (!entries)
-            return dl_last_status();
-        optimizer->entries = entries;
-        optimizer->capacity = capacity;
-    }
+    DL_TRY(dl_grow(optimizer->object.context, &optimizer->entries, optimizer->count, &optimizer->capacity,
+                   sizeof *optimizer->entries));
     DL_TRY(make_slots(optimizer, &optimizer->entries[optimizer->count], variable));
     *place = optimizer->count++;
     return DL_OK;

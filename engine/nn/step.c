@@ -7,20 +7,6 @@
 
 #include "nn/nn.h"
 
-dl_status dl_grow(dl_context *context, void *array, int count, int *capacity, size_t size) {
-    if (count < *capacity)
-        return DL_OK;
-    void *old;
-    memcpy(&old, array, sizeof old);
-    int larger = *capacity ? 2 * *capacity : 8;
-    void *block = dl_realloc(context, old, (size_t)larger * size);
-    if (!block)
-        return dl_last_status();
-    memcpy(array, &block, sizeof block);
-    *capacity = larger;
-    return DL_OK;
-}
-
 /* The entry that will overwrite the target, or NULL. */
 static dl_assign *find_assign(const dl_deferred *deferred, const dl_tensor *target) {
     for (int i = 0; i < deferred->assign_count; i++)

@@ -221,8 +221,8 @@ static dl_status check_shapes(step *s) {
 }
 
 static dl_status reserve_weight(dl_trainer *trainer) {
-    int old = trainer->weight_capacity;
-    int capacity = old;
+    int64_t old = trainer->weight_capacity;
+    int64_t capacity = old;
     DL_TRY(dl_grow(trainer->context, &trainer->weights, trainer->weight_count, &capacity, sizeof *trainer->weights));
     capacity = old;
     DL_TRY(dl_grow(trainer->context, &trainer->entries, trainer->weight_count, &capacity, sizeof *trainer->entries));

@@ -25,8 +25,9 @@ struct dl_trainer {
     double *pending_loss;    /* [output_count], of the step under way */
     int checked_count;       /* inputs that `checked` describes; 0: none yet */
     dl_spec *checked;        /* the inputs that the shapes were last checked for */
-    int checked_capacity;
-    int weight_count, weight_capacity;
+    int64_t checked_capacity;
+    int weight_count;
+    int64_t weight_capacity;
     dl_tensor **weights;     /* trainable, of the step under way; borrowed */
     const dl_weight **entries;
     dl_tensor **grads;

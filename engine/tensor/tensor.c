@@ -221,15 +221,9 @@ dl_tensor *dl_scope_add(dl_context *context, dl_tensor *tensor) {
     dl_scope_list *list = dl_context_scopes(context);
     if (!tensor || list->depth == 0)
         return tensor;
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity > 0 ? 2 * list->capacity : 64;
-        dl_tensor **items = dl_realloc(context, list->items, capacity * sizeof *items);
-        if (!items) {
-            dl_release(tensor);
-            return NULL;
-        }
-        list->items = items;
-        list->capacity = capacity;
+    if (dl_grow(context, &list->items, (int64_t)list->count, &list->capacity, sizeof *list->items) != DL_OK) {
+        dl_release(tensor);
+        return NULL;
     }
     list->items[list->count++] = tensor;
     return tensor;

@@ -30,14 +30,7 @@ static dl_status make_room(dl_context *context, dl_byte_room *room, size_t bytes
 }
 
 static dl_status add_token(dl_context *context, dl_token_list *list, const char *at, size_t length) {
-    if (list->count == list->capacity) {
-        int64_t capacity = DL_MAX(list->capacity * 2, 64);
-        dl_token *tokens = dl_realloc(context, list->at, (size_t)capacity * sizeof *tokens);
-        if (!tokens)
-            return DL_MEMORY;
-        list->at = tokens;
-        list->capacity = capacity;
-    }
+    DL_TRY(dl_grow(context, &list->at, list->count, &list->capacity, sizeof *list->at));
     list->at[list->count++] = (dl_token){at, length};
     return DL_OK;
 }

@@ -160,14 +160,7 @@ static int64_t merge_word(const dl_tokenizer *tokenizer, int64_t *ids, int64_t c
 /* Remembers the ids of a word. */
 static dl_status keep_word(dl_word_cache *cache, const char *word, size_t length, const int64_t *ids, int64_t count) {
     int64_t place;
-    if (cache->words.count == cache->capacity) {
-        int64_t capacity = DL_MAX(cache->capacity * 2, 256);
-        int64_t *ends = dl_realloc(cache->words.context, cache->ends, (size_t)capacity * sizeof *ends);
-        if (!ends)
-            return DL_MEMORY;
-        cache->ends = ends;
-        cache->capacity = capacity;
-    }
+    DL_TRY(dl_grow(cache->words.context, &cache->ends, cache->words.count, &cache->capacity, sizeof *cache->ends));
     DL_TRY(dl_id_list_add(&cache->ids, ids, count));
     dl_status status = dl_vocabulary_add(&cache->words, word, length, &place);
     if (status != DL_OK) {

@@ -85,14 +85,7 @@ static dl_status make_words(learning *l, const dl_vocabulary *seen, const dl_id_
 static dl_status find_pair(learning *l, uint64_t key, pair **out) {
     int64_t place = dl_pair_map_get(&l->places, key);
     if (!place) {
-        if (l->pair_count == l->pair_capacity) {
-            int64_t capacity = DL_MAX(l->pair_capacity * 2, 1024);
-            pair *pairs = dl_realloc(l->context, l->pairs, (size_t)capacity * sizeof *pairs);
-            if (!pairs)
-                return DL_MEMORY;
-            l->pairs = pairs;
-            l->pair_capacity = capacity;
-        }
+        DL_TRY(dl_grow(l->context, &l->pairs, l->pair_count, &l->pair_capacity, sizeof *l->pairs));
         DL_TRY(dl_pair_map_put(&l->places, key, l->pair_count + 1));
         l->pairs[l->pair_count++] = (pair){.key = key};
         place = l->pair_count;
@@ -104,14 +97,7 @@ static dl_status find_pair(learning *l, uint64_t key, pair **out) {
 static dl_status note_word(learning *l, pair *p, int64_t index) {
     if (p->word_count > 0 && p->words[p->word_count - 1] == index)
         return DL_OK;
-    if (p->word_count == p->word_capacity) {
-        int64_t capacity = DL_MAX(p->word_capacity * 2, 8);
-        int64_t *words = dl_realloc(l->context, p->words, (size_t)capacity * sizeof *words);
-        if (!words)
-            return DL_MEMORY;
-        p->words = words;
-        p->word_capacity = capacity;
-    }
+    DL_TRY(dl_grow(l->context, &p->words, p->word_count, &p->word_capacity, sizeof *p->words));
     p->words[p->word_count++] = index;
     return DL_OK;
 }
@@ -137,14 +123,7 @@ static bool comes_first(const learning *l, candidate a, candidate b) {
 }
 
 static dl_status push(learning *l, int64_t place) {
-    if (l->heap_count == l->heap_capacity) {
-        int64_t capacity = DL_MAX(l->heap_capacity * 2, 1024);
-        candidate *heap = dl_realloc(l->context, l->heap, (size_t)capacity * sizeof *heap);
-        if (!heap)
-            return DL_MEMORY;
-        l->heap = heap;
-        l->heap_capacity = capacity;
-    }
+    DL_TRY(dl_grow(l->context, &l->heap, l->heap_count, &l->heap_capacity, sizeof *l->heap));
     candidate entry = {l->pairs[place].count, place};
     int64_t at = l->heap_count++;
     for (; at > 0 && comes_first(l, entry, l->heap[(at - 1) / 2]); at = (at - 1) / 2)

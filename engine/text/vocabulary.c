@@ -69,14 +69,8 @@ static dl_status reserve(dl_vocabulary *vocabulary, size_t length) {
         vocabulary->bytes = bytes;
         vocabulary->room = room;
     }
-    if (vocabulary->count == vocabulary->capacity) {
-        int64_t capacity = DL_MAX(vocabulary->capacity * 2, 32);
-        size_t *ends = dl_realloc(vocabulary->context, vocabulary->ends, (size_t)capacity * sizeof *ends);
-        if (!ends)
-            return DL_MEMORY;
-        vocabulary->ends = ends;
-        vocabulary->capacity = capacity;
-    }
+    DL_TRY(dl_grow(vocabulary->context, &vocabulary->ends, vocabulary->count, &vocabulary->capacity,
+                   sizeof *vocabulary->ends));
     return vocabulary->count * 2 >= vocabulary->slot_count ? grow_slots(vocabulary) : DL_OK;
 }
 
