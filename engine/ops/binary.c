@@ -192,13 +192,8 @@ static dl_status binary_backward(dl_op_gradient *gradient, dl_binary function) {
     }                                                                                                                  \
     static const dl_field name_##_fields[] = {DL_ROW_LIST parameters_ DL_END};                                         \
     const dl_op dl_op_##name_ = {                                                                                      \
-        .definition = {.name = #name_,                                                                                 \
-                       .version = 1,                                                                                   \
-                       .help = help_,                                                                                  \
-                       .formula = sizeof(domain_) > 1 ? formula_ ", for " domain_ : formula_,                          \
-                       .shapes = "two shapes that broadcast -> their common shape",                                    \
-                       .fields = name_##_fields,                                                                       \
-                       .options_size = (sizeof name_##_fields / sizeof(dl_field) - 1) * sizeof(double)},               \
+        .definition = DL_ROW_DEFINITION(name_, formula_, domain_,                                                      \
+                                        "two shapes that broadcast -> their common shape", help_),                     \
         .inputs = "a b",                                                                                               \
         .outputs = 1,                                                                                                  \
         .forward = name_##_forward,                                                                                    \

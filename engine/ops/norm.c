@@ -53,6 +53,20 @@ static dl_status save_all(dl_op_call *call, dl_tensor *x, dl_tensor *mean, dl_te
     return weight ? dl_call_save(call, 3, weight) : DL_OK;
 }
 
+/* The end of both forwards: y from these moments, and what their backward needs. */
+static dl_status normalize_and_save(dl_op_call *call, dl_tensor *y, dl_tensor *x, dl_tensor *mean, dl_tensor *var,
+                                    dl_tensor *weight, dl_tensor *bias) {
+    const dl_batch_norm_options *options = call->options;
+    bool recorded = dl_set_grad_enabled(call->context, false);
+    dl_tensor *inverse = inverse_deviation(call->context, var, options->epsilon);
+    dl_status status = inverse ? normalize(y, x, mean, inverse, weight, bias) : dl_last_status();
+    dl_set_grad_enabled(call->context, recorded);
+    DL_TRY(status);
+    dl_tensor *dense = dl_dense(weight);
+    DL_TRY(weight && !dense ? dl_last_status() : DL_OK);
+    return save_all(call, x, mean, inverse, dense);
+}
+
 /* sum of g * xhat and sum of g for each channel, and the gradient of x through the batch's own moments (NULL: not
  * wanted). */
 static dl_status channel_gradients(const dl_op_gradient *gradient, dl_tensor *grad_x, dl_tensor *grad_weight,
@@ -73,7 +87,6 @@ static const dl_field batch_norm_fields[] = {
 
 static dl_status training_forward(dl_op_call *call) {
     static const char *const names[] = {"x", "weight", "bias"};
-    const dl_batch_norm_options *options = call->options;
     DL_TRY(check_channels(call, names));
     dl_context *context = call->context;
     dl_tensor *x = dl_dense(call->in[0]);
@@ -86,14 +99,7 @@ static dl_status training_forward(dl_op_call *call) {
     DL_TRY(dl_kernel()->channel_moments(context, dl_element_of(x), dl_tensor_data(mean), dl_tensor_data(var),
                                         dl_tensor_data(x), rows_of(x), channels));
     dl_tensor *weight = call->inputs > 1 ? call->in[1] : NULL, *bias = call->inputs > 2 ? call->in[2] : NULL;
-    bool recorded = dl_set_grad_enabled(context, false);
-    dl_tensor *inverse = inverse_deviation(context, var, options->epsilon);
-    dl_status status = inverse ? normalize(y, x, mean, inverse, weight, bias) : dl_last_status();
-    dl_set_grad_enabled(context, recorded);
-    DL_TRY(status);
-    dl_tensor *dense = dl_dense(weight);
-    DL_TRY(weight && !dense ? dl_last_status() : DL_OK);
-    return save_all(call, x, mean, inverse, dense);
+    return normalize_and_save(call, y, x, mean, var, weight, bias);
 }
 
 static dl_status training_backward(dl_op_gradient *gradient) {
@@ -131,21 +137,12 @@ const dl_op dl_op_batch_norm_training = {
 
 static dl_status inference_forward(dl_op_call *call) {
     static const char *const names[] = {"x", "mean", "var", "weight", "bias"};
-    const dl_batch_norm_options *options = call->options;
     DL_TRY(check_channels(call, names));
-    dl_context *context = call->context;
     dl_tensor *x = dl_dense(call->in[0]), *mean = dl_dense(call->in[1]);
     dl_tensor *y = x && mean ? dl_call_output(call, 0, x->dtype, x->dims, x->shape) : NULL;
     DL_TRY(y ? DL_OK : dl_last_status());
     dl_tensor *weight = call->inputs > 3 ? call->in[3] : NULL, *bias = call->inputs > 4 ? call->in[4] : NULL;
-    bool recorded = dl_set_grad_enabled(context, false);
-    dl_tensor *inverse = inverse_deviation(context, call->in[2], options->epsilon);
-    dl_status status = inverse ? normalize(y, x, mean, inverse, weight, bias) : dl_last_status();
-    dl_set_grad_enabled(context, recorded);
-    DL_TRY(status);
-    dl_tensor *dense = dl_dense(weight);
-    DL_TRY(weight && !dense ? dl_last_status() : DL_OK);
-    return save_all(call, x, mean, inverse, dense);
+    return normalize_and_save(call, y, x, mean, call->in[2], weight, bias);
 }
 
 /* With s = weight * inverse: dx = g s, dmean = -s sum(g), dvar = -s inverse / 2 * sum(g xhat). */

@@ -44,6 +44,15 @@ dl_tensor *dl_as(dl_tensor *tensor, dl_dtype dtype);
 /* The dtype of an operation on both. A tensor without dimensions raises the other's dtype only to another kind (bool,
  * whole numbers, real numbers), and whole numbers to float32 then. */
 dl_dtype dl_common_dtype(const dl_tensor *a, const dl_tensor *b);
+/* The definition of a row of kernels/unary_rows.h or binary_rows.h, whose parameters are the fields NAME_fields. */
+#define DL_ROW_DEFINITION(name_, formula_, domain_, shapes_, help_)                                                    \
+    {.name = #name_,                                                                                                   \
+     .version = 1,                                                                                                     \
+     .help = help_,                                                                                                    \
+     .formula = sizeof(domain_) > 1 ? formula_ ", for " domain_ : formula_,                                            \
+     .shapes = shapes_,                                                                                                \
+     .fields = name_##_fields,                                                                                         \
+     .options_size = (sizeof name_##_fields / sizeof(dl_field) - 1) * sizeof(double)}
 /* First element; NULL passes, for what is left out. */
 void *dl_data_or_null(const dl_tensor *tensor);
 /* First element of saved[slot], or NULL if nothing was saved there. */

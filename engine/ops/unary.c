@@ -59,13 +59,7 @@ static dl_status unary_backward(dl_op_gradient *gradient, dl_unary function) {
     }                                                                                                                  \
     static const dl_field name_##_fields[] = {DL_ROW_LIST parameters_ DL_END};                                         \
     const dl_op dl_op_##name_ = {                                                                                      \
-        .definition = {.name = #name_,                                                                                 \
-                       .version = 1,                                                                                   \
-                       .help = help_,                                                                                  \
-                       .formula = sizeof(domain_) > 1 ? formula_ ", for " domain_ : formula_,                          \
-                       .shapes = "any shape -> the same",                                                              \
-                       .fields = name_##_fields,                                                                       \
-                       .options_size = (sizeof name_##_fields / sizeof(dl_field) - 1) * sizeof(double)},               \
+        .definition = DL_ROW_DEFINITION(name_, formula_, domain_, "any shape -> the same", help_),                     \
         .inputs = "x",                                                                                                 \
         .outputs = 1,                                                                                                  \
         .forward = name_##_forward,                                                                                    \

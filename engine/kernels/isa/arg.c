@@ -45,29 +45,12 @@ typedef struct arg_call {
 #define ROW_EXTREME(maximum, n, x) LOOP(extreme_of_row)(maximum, n, x)
 #define A                          uint64_t
 
-#define T          int32_t
-#define LOOP(name) name##_i32
-#include "kernels/isa/arg_integer_source.h"
-#include "kernels/isa/arg_source.h"
-#include "kernels/isa/scan_source.h"
-#undef T
-#undef LOOP
-
-#define T          int64_t
-#define LOOP(name) name##_i64
-#include "kernels/isa/arg_integer_source.h"
-#include "kernels/isa/arg_source.h"
-#include "kernels/isa/scan_source.h"
-#undef T
-#undef LOOP
-
-#define T          uint8_t
-#define LOOP(name) name##_u8
-#include "kernels/isa/arg_integer_source.h"
-#include "kernels/isa/arg_source.h"
-#include "kernels/isa/scan_source.h"
-#undef T
-#undef LOOP
+#define SOURCE "kernels/isa/arg_integer_source.h"
+#include "kernels/isa/all_integers.h"
+#define SOURCE "kernels/isa/arg_source.h"
+#include "kernels/isa/all_integers.h"
+#define SOURCE "kernels/isa/scan_source.h"
+#include "kernels/isa/all_integers.h"
 
 dl_status DL_KERNEL(arg_reduce)(dl_context *context, bool maximum, dl_element element, int64_t *out, const void *x,
                                 int64_t outer, int64_t n, int64_t inner) {

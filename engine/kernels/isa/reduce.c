@@ -40,38 +40,41 @@ typedef struct columns_call {
     X(any, 0, a | x)                                                                                                   \
     X(all, 1, a &x)
 
-#define T          int32_t
-#define LOOP(name) name##_i32
-#include "kernels/isa/reduce_integer_source.h"
-#include "kernels/isa/reduce_truth_source.h"
-#undef T
-#undef LOOP
+/* The loops of one of them: rows, and columns of a middle dimension. READ makes an int64_t of an element. */
+#define REDUCE(name, identity, combined)                                                                               \
+    static void LOOP(name##_rows)(int64_t rows, int64_t n, const void *from, void *to) {                               \
+        const T *in = from;                                                                                            \
+        for (int64_t row = 0; row < rows; row++, in += n) {                                                            \
+            int64_t a = identity;                                                                                      \
+            for (int64_t i = 0; i < n; i++) {                                                                          \
+                int64_t x = READ(in[i]);                                                                               \
+                a = combined;                                                                                          \
+            }                                                                                                          \
+            ((int64_t *)to)[row] = a;                                                                                  \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void LOOP(name##_columns)(int64_t n, int64_t columns, int64_t inner, const void *from, void *to) {          \
+        const T *in = from;                                                                                            \
+        int64_t *total = to;                                                                                           \
+        for (int64_t i = 0; i < columns; i++)                                                                          \
+            total[i] = identity;                                                                                       \
+        for (int64_t k = 0; k < n; k++)                                                                                \
+            for (int64_t i = 0; i < columns; i++) {                                                                    \
+                int64_t a = total[i];                                                                                  \
+                int64_t x = READ(in[k * inner + i]);                                                                   \
+                total[i] = combined;                                                                                   \
+            }                                                                                                          \
+    }
 
-#define T          int64_t
-#define LOOP(name) name##_i64
-#include "kernels/isa/reduce_integer_source.h"
-#include "kernels/isa/reduce_truth_source.h"
+#define SOURCE "kernels/isa/reduce_integer_source.h"
+#include "kernels/isa/all_integers.h"
+#define SOURCE "kernels/isa/reduce_truth_source.h"
+#include "kernels/isa/all_integers.h"
+#define T      R
+#define SOURCE "kernels/isa/reduce_truth_source.h"
+#include "kernels/isa/both_reals.h"
 #undef T
-#undef LOOP
-
-#define T          uint8_t
-#define LOOP(name) name##_u8
-#include "kernels/isa/reduce_integer_source.h"
-#include "kernels/isa/reduce_truth_source.h"
-#undef T
-#undef LOOP
-
-#define T          float
-#define LOOP(name) name##_f32
-#include "kernels/isa/reduce_truth_source.h"
-#undef T
-#undef LOOP
-
-#define T          double
-#define LOOP(name) name##_f64
-#include "kernels/isa/reduce_truth_source.h"
-#undef T
-#undef LOOP
+#undef REDUCE
 
 #define MERGE(name, type, combined)                                                                                    \
     static void merge_##name(int64_t columns, void *to, const void *from) {                                            \

@@ -1,32 +1,9 @@
-/* kernels/isa/reduce_integer_source.h: the reductions of one integer type: T and LOOP(name) are set by the including
- * file. Accumulators are int64_t and wrap. */
+/* kernels/isa/reduce_integer_source.h: the reductions of one integer type: T and LOOP(name) are set by all_integers.h,
+ * REDUCE by reduce.c. Accumulators are int64_t and wrap. */
 
-#define REDUCE(name, identity, combined)                                                                               \
-    static void LOOP(name##_rows)(int64_t rows, int64_t n, const void *from, void *to) {                               \
-        const T *in = from;                                                                                            \
-        for (int64_t row = 0; row < rows; row++, in += n) {                                                            \
-            int64_t a = identity;                                                                                      \
-            for (int64_t i = 0; i < n; i++) {                                                                          \
-                int64_t x = (int64_t)in[i];                                                                            \
-                a = combined;                                                                                          \
-            }                                                                                                          \
-            ((int64_t *)to)[row] = a;                                                                                  \
-        }                                                                                                              \
-    }                                                                                                                  \
-    static void LOOP(name##_columns)(int64_t n, int64_t columns, int64_t inner, const void *from, void *to) {          \
-        const T *in = from;                                                                                            \
-        int64_t *total = to;                                                                                           \
-        for (int64_t i = 0; i < columns; i++)                                                                          \
-            total[i] = identity;                                                                                       \
-        for (int64_t k = 0; k < n; k++)                                                                                \
-            for (int64_t i = 0; i < columns; i++) {                                                                    \
-                int64_t a = total[i];                                                                                  \
-                int64_t x = (int64_t)in[k * inner + i];                                                                \
-                total[i] = combined;                                                                                   \
-            }                                                                                                          \
-    }
+#define READ(x) (int64_t)(x)
 INTEGER_REDUCTIONS(REDUCE)
-#undef REDUCE
+#undef READ
 
 static void LOOP(finish)(int64_t columns, void *to, const void *from, double divisor) {
     (void)divisor;

@@ -113,27 +113,22 @@ dl_status DL_KERNEL(unary_backward)(dl_context *context, dl_unary function, dl_e
 
 /* ---- predicates ------------------------------------------------------------------------------------------------ */
 
-#define X(name, formula, value, help)                                                                                  \
-    static void name##_f32(void *argument, int64_t n, void *const *at) {                                               \
+#define PREDICATE(function, real, value)                                                                               \
+    static void function(void *argument, int64_t n, void *const *at) {                                                 \
         (void)argument;                                                                                                \
         uint8_t *out = at[0];                                                                                          \
-        const float *in = at[1];                                                                                       \
+        const real *in = at[1];                                                                                        \
         for (int64_t i = 0; i < n; i++) {                                                                              \
-            float x = in[i];                                                                                           \
-            out[i] = value;                                                                                            \
-        }                                                                                                              \
-    }                                                                                                                  \
-    static void name##_f64(void *argument, int64_t n, void *const *at) {                                               \
-        (void)argument;                                                                                                \
-        uint8_t *out = at[0];                                                                                          \
-        const double *in = at[1];                                                                                      \
-        for (int64_t i = 0; i < n; i++) {                                                                              \
-            double x = in[i];                                                                                          \
+            real x = in[i];                                                                                            \
             out[i] = value;                                                                                            \
         }                                                                                                              \
     }
+#define X(name, formula, value, help)                                                                                  \
+    PREDICATE(name##_f32, float, value)                                                                                \
+    PREDICATE(name##_f64, double, value)
 DL_PREDICATE_ROWS(X)
 #undef X
+#undef PREDICATE
 
 static const dl_block_function predicates[][2] = {
 #define X(name, formula, value, help) {name##_f32, name##_f64},
