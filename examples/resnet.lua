@@ -1,7 +1,8 @@
 --- A residual network on real product images: ResNet-20 (He et al. 2016) tells the ten kinds of Fashion-MNIST apart.
 --
 -- You learn: taking an architecture from dlua.applications, and a learning rate that falls along a cosine.
--- Measured: two epochs (6 minutes of processor time) reach 91.7 % on images that the network has not seen (one seed).
+-- Measured: two epochs (6 minutes of processor time) reach 91.7 and 91.2 % on images that the network has not seen
+-- (seeds 1 and 2); the same model in PyTorch 91.3 and 91.4 %.
 local dlua = require "dlua"
 require "dlua.strict"
 

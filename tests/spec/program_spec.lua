@@ -208,7 +208,8 @@ describe("a session", function()
   end)
 
   it("asks for more while a statement is not finished", function()
-    assert.matches("> >> >> 3\n", session { "for k = 3, 3 do", "print(k)", "end" })
+    -- Where the typing is shown among the prompts depends on who is faster, but for the last of them.
+    assert.matches(">> >> 3\n", session { "for k = 3, 3 do", "print(k)", "end" })
   end)
 
   it("goes on after an error", function()
