@@ -24,7 +24,7 @@ static dl_status infer_any(const dl_layer *layer, const dl_inputs *inputs, dl_sp
     if (!activation || activation->definition != &dl_activation_glu.definition)
         return DL_OK;
     int axis;
-    DL_TRY(dl_dim_normalize(DL_OPTIONS(activation, dl_axis_activation_options)->axis, in->dims, &axis));
+    DL_TRY(dl_layer_axis(layer, "axis", DL_OPTIONS(activation, dl_axis_activation_options)->axis, in, &axis));
     if (in->shape[axis] == DL_NONE)
         return DL_OK;
     if (in->shape[axis] % 2 != 0)
@@ -98,7 +98,7 @@ static dl_status build_prelu(dl_layer *layer, const dl_inputs *inputs) {
         shape[i - 1] = in->shape[i];
     for (int i = 0; i < options->shared_axes.count; i++) {
         int axis;
-        DL_TRY(dl_dim_normalize(options->shared_axes.at[i], in->dims, &axis));
+        DL_TRY(dl_layer_axis(layer, "shared_axes", options->shared_axes.at[i], in, &axis));
         if (axis == 0)
             return dl_fail(DL_INVALID, "PReLU: shared_axes cannot name the batch");
         shape[axis - 1] = 1;
@@ -170,7 +170,7 @@ static dl_status call_softmax(dl_layer *layer, dl_layer_call *call) {
 static dl_status infer_softmax(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
     const dl_spec *in = inputs->specs;
     int axis;
-    DL_TRY(dl_dim_normalize(DL_OPTIONS(layer, dl_softmax_layer_options)->axis, in->dims, &axis));
+    DL_TRY(dl_layer_axis(layer, "axis", DL_OPTIONS(layer, dl_softmax_layer_options)->axis, in, &axis));
     *out = *in;
     *outputs = 1;
     return DL_OK;

@@ -11,7 +11,7 @@ static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
     const dl_spec *in = inputs->specs;
     const dl_batch_normalization_options *options = DL_OPTIONS(layer, dl_batch_normalization_options);
     int axis;
-    DL_TRY(dl_dim_normalize(options->axis, in->dims, &axis));
+    DL_TRY(dl_layer_axis(layer, "axis", options->axis, in, &axis));
     if (axis == 0)
         return dl_fail(DL_INVALID, "BatchNormalization: axis cannot be the batch");
     int64_t features = in->shape[axis];

@@ -1,4 +1,5 @@
-/* nn/layer_common.c: what several layers need: windows over images, activity penalties, the activation of a layer. */
+/* nn/layer_common.c: what several layers need: windows over images, activity penalties, the activation of a layer,
+ * axes. */
 #include <string.h>
 
 #include "nn/nn.h"
@@ -21,6 +22,14 @@ dl_status dl_check_data_format(const char *class_name, const char *data_format) 
                        "x:permute(1, 3, 4, 2))",
                        class_name);
     return dl_fail(DL_INVALID, "%s: data_format must be 'channels_last', got '%s'", class_name, data_format);
+}
+
+dl_status dl_layer_axis(const dl_layer *layer, const char *argument, int64_t axis, const dl_spec *in, int *out) {
+    if (axis >= -in->dims && axis < in->dims)
+        return dl_dim_normalize(axis, in->dims, out);
+    int64_t shown = axis >= 0 && axis < INT64_MAX ? axis + 1 : axis;
+    return dl_fail(DL_SHAPE, "%s: %s names dimension %lld, got inputs %s; use 1 to %d, or -1 to -%d from the end",
+                   dl_layer_class(layer), argument, (long long)shown, dl_spec_text_of(in).at, in->dims, in->dims);
 }
 
 const dl_object *dl_activation_of(const dl_layer *layer) {

@@ -20,7 +20,7 @@ static dl_status read_axes(const dl_layer *layer, const dl_ints *axes, const dl_
         return dl_fail(DL_INVALID, "%s: axis is empty; name at least one", dl_layer_class(layer));
     for (int i = 0; i < axes->count; i++) {
         int axis;
-        DL_TRY(dl_dim_normalize(axes->at[i], in->dims, &axis));
+        DL_TRY(dl_layer_axis(layer, "axis", axes->at[i], in, &axis));
         if (chosen[axis])
             return dl_fail(DL_INVALID, "%s: axis names dimension %d twice", dl_layer_class(layer), axis + 1);
         chosen[axis] = true;
@@ -217,7 +217,7 @@ static dl_status build_group_normalization(dl_layer *layer, const dl_inputs *inp
     const dl_spec *in = inputs->specs;
     const dl_group_normalization_options *options = DL_OPTIONS(layer, dl_group_normalization_options);
     int axis;
-    DL_TRY(dl_dim_normalize(options->axis, in->dims, &axis));
+    DL_TRY(dl_layer_axis(layer, "axis", options->axis, in, &axis));
     int64_t channels = in->shape[axis];
     if (axis == 0 || channels == DL_NONE)
         return dl_fail(DL_SHAPE, "GroupNormalization: axis must be a dimension of known size other than the batch, got "

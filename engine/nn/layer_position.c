@@ -133,8 +133,8 @@ const dl_layer_def dl_layer_sine_position_encoding = {
 
 static dl_status rotary_axes(const dl_layer *layer, const dl_spec *in, int *sequence, int *feature) {
     const dl_rotary_embedding_options *options = DL_OPTIONS(layer, dl_rotary_embedding_options);
-    DL_TRY(dl_dim_normalize(options->sequence_axis, in->dims, sequence));
-    DL_TRY(dl_dim_normalize(options->feature_axis, in->dims, feature));
+    DL_TRY(dl_layer_axis(layer, "sequence_axis", options->sequence_axis, in, sequence));
+    DL_TRY(dl_layer_axis(layer, "feature_axis", options->feature_axis, in, feature));
     if (*sequence == *feature || in->shape[*feature] % 2 != 0)
         return dl_fail(DL_SHAPE, "RotaryEmbedding turns pairs of features: sequence_axis and feature_axis must differ, "
                                  "and the features be even in number, got inputs %s",

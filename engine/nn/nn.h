@@ -166,6 +166,8 @@ dl_tensor *dl_regularize(const dl_object *regularizer, dl_tensor *weight);
 dl_status dl_check_constraint(const dl_object *constraint, const dl_tensor *weight);
 /* Changes a contiguous weight that was checked; allocates nothing, cannot fail. */
 void dl_constrain(const dl_object *constraint, dl_tensor *weight);
+/* The dimension of inputs `in` that an argument (its name is for the message) says; DL_SHAPE if they have it not. */
+dl_status dl_layer_axis(const dl_layer *layer, const char *argument, int64_t axis, const dl_spec *in, int *out);
 /* DL_UNSUPPORTED unless data_format is NULL or "channels_last". */
 dl_status dl_check_data_format(const char *class_name, const char *data_format);
 /* Size of a window's output along one dimension; DL_NONE for DL_NONE. */
