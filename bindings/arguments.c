@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "configs.h"
 #include "dlua/layers.h"
 #include "nn/nn.h"
 #include "objects.h"
@@ -21,44 +22,6 @@
 #define MOST_POSITIONAL 32
 
 /* ---- one field ------------------------------------------------------------------------------------------------- */
-
-static bool has_positions(const dl_field *field) {
-    if (field->flags & DL_POSITION)
-        return true;
-    if (field->kind == DL_FIELD_ALTERNATIVE)
-        for (const dl_field *other = field->alternatives; other->kind != DL_FIELD_END; other++)
-            if (other->flags & DL_POSITION)
-                return true;
-    return false;
-}
-
-/* Lua's positions (from 1) as the engine's (from 0); negative ones count from the end in both. */
-static dl_status shift_down(const dl_definition *definition, const dl_field *field, dl_value *value) {
-    if (value->kind == DL_VALUE_INT) {
-        if (value->as.integer == 0)
-            return dl_fail(DL_INVALID, "%s: %s is 0, but positions count from 1, or from -1 at the end",
-                           definition->name, field->name);
-        if (value->as.integer > 0)
-            value->as.integer--;
-    } else if (value->kind == DL_VALUE_LIST) {
-        for (int64_t k = 0; k < value->as.list.count; k++) {
-            dl_status status = shift_down(definition, field, &value->as.list.items[k]);
-            if (status != DL_OK)
-                return status;
-        }
-    }
-    return DL_OK;
-}
-
-static void shift_up(dl_value *value) {
-    if (value->kind == DL_VALUE_INT) {
-        if (value->as.integer >= 0)
-            value->as.integer++;
-    } else if (value->kind == DL_VALUE_LIST) {
-        for (int64_t k = 0; k < value->as.list.count; k++)
-            shift_up(&value->as.list.items[k]);
-    }
-}
 
 /* A list of cells is one cell for RNN, as it is in Keras: they are stacked, with the dtype of the first. */
 static dl_status stack_cells(dl_context *context, dl_value *cells) {
@@ -87,9 +50,9 @@ dl_status dlua_set_field(lua_State *L, const dl_definition *definition, void *op
     dl_status status = dlua_to_value(L, index, &value);
     if (status != DL_OK)
         return dl_fail_prefix("%s: %s", definition->name, field->name);
-    if (has_positions(field))
-        status = shift_down(definition, field, &value);
-    if (definition == &dl_layer_rnn.definition && strcmp(field->name, "cell") == 0 && value.kind == DL_VALUE_LIST)
+    status = dlua_lower_value(context, definition, field, &value);
+    bool is_cell = definition == &dl_layer_rnn.definition && strcmp(field->name, "cell") == 0;
+    if (status == DL_OK && is_cell && value.kind == DL_VALUE_LIST)
         status = stack_cells(context, &value);
     if (status == DL_OK)
         status = dl_options_set(context, definition, options, field->name, &value);
@@ -124,8 +87,7 @@ void dlua_push_field(lua_State *L, const dl_definition *definition, const void *
     }
     dl_value *value = dlua_new_value_box(L);
     dlua_check(L, dl_options_get(dlua_context(L), definition, options, field->name, value));
-    if (has_positions(field))
-        shift_up(value);
+    dlua_raise_value(dlua_context(L), definition, field, value);
     dlua_push_value(L, value);
     lua_remove(L, -2);
 }

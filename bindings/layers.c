@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "arguments.h"
+#include "configs.h"
 #include "dlua/layers.h"
 #include "help.h"
 #include "nn/nn.h"
@@ -453,10 +454,7 @@ static int layer_compute_output_shape(lua_State *L) {
 }
 
 static int layer_get_config(lua_State *L) {
-    dl_layer *layer = check_layer(L, "get_config");
-    dl_value *value = dlua_new_value_box(L);
-    dlua_check(L, dl_object_to_value(dlua_context(L), &layer->object, value));
-    dlua_push_value(L, value);
+    dlua_push_config(L, &check_layer(L, "get_config")->object);
     return 1;
 }
 
@@ -552,7 +550,8 @@ static const dlua_function layer_methods[] = {
 
 /* Of layers that are no models. */
 static const dlua_function more_methods[] = {
-    {"get_config", layer_get_config, "", "The layer's class and arguments, as they are saved."},
+    {"get_config", layer_get_config, "",
+     "The layer's class and arguments: {class_name =, version =, config =}; the class takes the config."},
     {"adapt", dlua_adapt, "data: a list of strings, or a tensor like the layer's inputs",
      "Learns the vocabulary from data, in place of the one before."},
     {"get_vocabulary", dlua_get_vocabulary, "special_tokens = true: false leaves out those for unknown tokens",

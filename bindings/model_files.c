@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "configs.h"
 #include "dlua/layers.h"
 #include "help.h"
 #include "values.h"
@@ -179,14 +180,12 @@ static int model_from_config_function(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     dl_value *config = dlua_new_value_box(L);
     dlua_check(L, dlua_to_value(L, 1, config));
+    dlua_check(L, dlua_lower_config(dlua_context(L), &dl_layer_family, config));
     return push_made_model(L, make_from_config, config);
 }
 
 static int model_get_config(lua_State *L) {
-    dl_model *model = dlua_check_model(L, "get_config");
-    dl_value *config = dlua_new_value_box(L);
-    dlua_check(L, dl_model_to_config(model, config));
-    dlua_push_value(L, config);
+    dlua_push_config(L, &dlua_check_model(L, "get_config")->object);
     return 1;
 }
 
@@ -212,7 +211,7 @@ void dlua_open_model_files(lua_State *L) {
         {"restore", model_restore, "path: of a file that save wrote",
          "Puts weights, optimizer and training state of a file into the model, which is compiled as the saved one was; "
          "returns what save kept as extra."},
-        {"get_config", model_get_config, "", "The architecture as a table, as it is saved."},
+        {"get_config", model_get_config, "", "The architecture as a table, for model_from_config."},
         {NULL, NULL, NULL, NULL},
     };
     dlua_add_functions(L, "dlua.", functions);

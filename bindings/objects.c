@@ -9,6 +9,7 @@
 
 #include "arguments.h"
 #include "base/base.h"
+#include "configs.h"
 #include "help.h"
 #include "tensors.h"
 #include "values.h"
@@ -132,6 +133,8 @@ dl_object *dlua_check_object(lua_State *L, int index, const dl_family *family, c
     dl_value *value = dlua_new_value_box(L);
     dl_status status = dlua_to_value(L, index, value);
     if (status == DL_OK)
+        status = dlua_lower_config(dlua_context(L), family, value);
+    if (status == DL_OK)
         status = dl_object_from_value(dlua_context(L), family, value, &made);
     if (status != DL_OK) {
         dl_fail_prefix("%s", where);
@@ -170,13 +173,11 @@ int dlua_object_to_string(lua_State *L) {
     return 1;
 }
 
-/* get_config() -> {class_name =, version =, config =}, as it is saved. */
+/* get_config() -> {class_name =, version =, config =}. */
 static int object_get_config(lua_State *L) {
     dl_object *object = dlua_test_object(L, 1);
     luaL_argexpected(L, object != NULL, 1, "object");
-    dl_value *value = dlua_new_value_box(L);
-    dlua_check(L, dl_object_to_value(dlua_context(L), object, value));
-    dlua_push_value(L, value);
+    dlua_push_config(L, object);
     return 1;
 }
 
@@ -347,7 +348,8 @@ static const dlua_function metric_methods[] = {
      "Adds samples to what is measured."},
     {"result", metric_result, "", "The metric over all samples since the last reset."},
     {"reset_state", metric_reset_state, "", "Forgets all samples."},
-    {"get_config", object_get_config, "", "The class and the arguments, as they are saved."},
+    {"get_config", object_get_config, "",
+     "The class and the arguments: {class_name =, version =, config =}; the class takes the config."},
     {NULL, NULL, NULL, NULL},
 };
 

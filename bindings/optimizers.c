@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "configs.h"
 #include "help.h"
 #include "tensors.h"
 #include "values.h"
@@ -59,10 +60,7 @@ static int optimizer_finalize_values(lua_State *L) {
 }
 
 static int optimizer_get_config(lua_State *L) {
-    dl_object *object = (dl_object *)check_optimizer(L, "get_config");
-    dl_value *value = dlua_new_value_box(L);
-    dlua_check(L, dl_object_to_value(dlua_context(L), object, value));
-    dlua_push_value(L, value);
+    dlua_push_config(L, (dl_object *)check_optimizer(L, "get_config"));
     return 1;
 }
 
@@ -73,7 +71,8 @@ static const dlua_function methods[] = {
      "Drops the gradients of the tensors, so that grad is nil until the next backward."},
     {"finalize_variable_values", optimizer_finalize_values, "variables: a list of tensors",
      "With use_ema, puts the moving averages of the tensors in their place, as fit does at its end."},
-    {"get_config", optimizer_get_config, "", "The optimizer's class and arguments, as they are saved."},
+    {"get_config", optimizer_get_config, "",
+     "The optimizer's class and arguments: {class_name =, version =, config =}; the class takes the config."},
     {NULL, NULL, NULL, NULL},
 };
 

@@ -8,6 +8,7 @@
  * Always true: the bytes of texts stay in the Lua strings that came as arguments. */
 #include <string.h>
 
+#include "configs.h"
 #include "dlua/text.h"
 #include "help.h"
 #include "objects.h"
@@ -178,10 +179,7 @@ static int tokenizer_save(lua_State *L) {
 }
 
 static int tokenizer_get_config(lua_State *L) {
-    dl_object *object = (dl_object *)check_tokenizer(L, "get_config");
-    dl_value *value = dlua_new_value_box(L);
-    dlua_check(L, dl_object_to_value(dlua_context(L), object, value));
-    dlua_push_value(L, value);
+    dlua_push_config(L, (dl_object *)check_tokenizer(L, "get_config"));
     return 1;
 }
 
@@ -201,7 +199,8 @@ static const dlua_function methods[] = {
     {"token", tokenizer_token, "id: a whole number", "The bytes of an id, or nil."},
     {"id", tokenizer_id, "token: a string", "The id of a token, or nil."},
     {"save", tokenizer_save, "path: of the file", "Writes a JSON file that dlua.text.load reads."},
-    {"get_config", tokenizer_get_config, "", "The tokenizer's class and arguments, as they are saved."},
+    {"get_config", tokenizer_get_config, "",
+     "The tokenizer's class and arguments: {class_name =, version =, config =}; the class takes the config."},
     {NULL, NULL, NULL, NULL},
 };
 

@@ -210,6 +210,27 @@ describe("objects", function()
     assert.equal(3, config.config.units)
     assert.equal("d", config.config.name)
   end)
+
+  it("give positions in their configuration as they take them, at every depth", function()
+    local norm = layers.LayerNormalization { axis = { 2, -1 } }
+    assert.same({ 2, -1 }, norm:get_config().config.axis)
+    local each = layers.TimeDistributed { norm }:get_config().config
+    assert.same({ 2, -1 }, each.layer.config.axis)
+    local model = dlua.Sequential { layers.TimeDistributed(each), layers.Dense {
+      1, kernel_constraint = { class_name = "MaxNorm", config = { max_value = 2, axis = 2 } },
+    } }
+    local inside = dlua.model_from_config(model:get_config()).layers
+    assert.same({ 2, -1 }, inside[1].layer.axis)
+    assert.same({ 2 }, inside[2].kernel_constraint.axis)
+    assert.same({ 2 }, inside[2]:get_config().config.kernel_constraint.config.axis)
+    each.layer.config.axis = 0
+    assert.matches("LayerNormalization: axis is 0, but positions count from 1", message_of(function()
+      layers.TimeDistributed(each)
+    end))
+    assert.matches("axis is 0, but positions count from 1", message_of(function()
+      model:compile { loss = { class_name = "CosineSimilarity", config = { axis = 0 } } }
+    end))
+  end)
 end)
 
 describe("a layer written in Lua", function()
