@@ -456,6 +456,12 @@ describe("topk", function()
       message_of(function() dlua.tensor({ 3, 1, 2 }):topk(4) end), 1, true)
   end)
 
+  it("tells whole numbers apart that no float32 does", function()
+    local values, places = dlua.tensor({ 16777216, 16777217 }, { dtype = "int32" }):topk(1)
+    assert.are.same({ { 16777217 }, { 2 } }, { values:totable(), places:totable() })
+    assert.are.equal("int32", values.dtype)
+  end)
+
   it("passes gradients to what it chose", function()
     local x = dlua.tensor({ 3.0, 1.0, 2.0 }):requires_grad_()
     x:topk(2):sum():backward()

@@ -290,6 +290,36 @@ describe("states in a graph", function()
   end)
 end)
 
+describe("the operations of recurrent networks", function()
+  local function refuses(message, name, inputs)
+    local units = { simple_rnn = 4, gru = 12, lstm = 16 }
+    local arguments = { x = dlua.randn(2, 5, 3), kernel = dlua.randn(3, units[name]),
+                        recurrent_kernel = dlua.randn(4, units[name]) }
+    assert.are.same({ 2, 4 }, dlua[name](arguments).shape)
+    for key, value in pairs(inputs) do
+      arguments[key] = value
+    end
+    local text = support.message_of(dlua[name], arguments)
+    assert.is_truthy(text:find(message, 1, true), text)
+  end
+
+  it("name the input that does not fit, and both shapes", function()
+    refuses("kernel has shape {2, 16}; for x of shape {2, 5, 3} it must be {3, 16}", "lstm",
+      { kernel = dlua.randn(2, 16) })
+    refuses("recurrent_kernel has shape {4, 12}; it must be {U, 4 U}", "lstm", { recurrent_kernel = dlua.randn(4, 12) })
+    refuses("initial_h has shape {2, 5}; for x of shape {2, 5, 3} it must be {2, 4}", "simple_rnn",
+      { initial_h = dlua.randn(2, 5) })
+    refuses("initial_c has shape {3, 4}", "lstm", { initial_h = dlua.randn(2, 4), initial_c = dlua.randn(3, 4) })
+    refuses("dropout_mask has shape {2, 3}", "lstm", { dropout_mask = dlua.ones(2, 3) })
+    refuses("dropout_mask", "gru", { dropout_mask = dlua.ones(2, 4, { dtype = "float64" }) })
+    refuses("mask has shape {2, 4}; for x of shape {2, 5, 3} it must be {2, 5}", "gru",
+      { mask = dlua.ones(2, 4):bool() })
+    refuses("mask is float32; it must be bool", "gru", { mask = dlua.ones(2, 5) })
+    refuses("bias has shape {2, 4}; with reset_after it must be {2, 12}", "gru", { bias = dlua.ones(2, 4) })
+    refuses("a sequence has one step at least", "simple_rnn", { x = dlua.zeros(2, 0, 3) })
+  end)
+end)
+
 describe("a chain of layers", function()
   local function check(model, is_saved)
     local long = dlua.randn(4, 9, 3)
