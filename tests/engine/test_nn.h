@@ -32,6 +32,38 @@ static inline dl_object *object_of(dl_context *context, const dl_family *family,
     return object;
 }
 
+/* The object's config as JSON, freed with dl_free_text; NULL after a failure. */
+static inline char *config_text(dl_context *context, const dl_object *object) {
+    dl_value value;
+    char *text = NULL;
+    size_t length;
+    if (dl_object_to_value(context, object, &value) == DL_OK)
+        dl_value_to_json(context, &value, &text, &length);
+    dl_value_clear(&value);
+    return text;
+}
+
+/* Another object from the object's config as JSON; NULL after a failure. */
+static inline dl_object *object_again(const dl_object *object) {
+    char *text = config_text(object->context, object);
+    dl_object *again = text ? object_of(object->context, object->family, text) : NULL;
+    dl_free_text(text);
+    return again;
+}
+
+/* The elements in their order have the same type and bits, whatever the strides. */
+static inline bool same_bits(dl_tensor *a, dl_tensor *b) {
+    dl_dtype dtype = dl_tensor_dtype(a);
+    if (dl_tensor_dtype(b) != dtype || dl_tensor_numel(a) != dl_tensor_numel(b))
+        return false;
+    size_t bytes = (size_t)dl_tensor_numel(a) * dl_dtype_size(dtype);
+    char *copies = malloc(2 * bytes + 1);
+    bool same = copies && dl_copy_out(a, dtype, copies) == DL_OK && dl_copy_out(b, dtype, copies + bytes) == DL_OK &&
+                memcmp(copies, copies + bytes, bytes) == 0;
+    free(copies);
+    return same;
+}
+
 static inline dl_layer *layer_of(dl_context *context, const char *json) {
     return (dl_layer *)object_of(context, &dl_layer_family, json);
 }

@@ -407,6 +407,23 @@ static bool run_plain(layer_run *run) {
     return true;
 }
 
+/* The layer made again from its config, with the case's weights, gives outputs of the same bits. */
+static void compare_twin(const layer_run *run) {
+    layer_run twin = *run;
+    bool masked = dl_value_get(test_case, "masks") != NULL;
+    twin.layer = (dl_layer *)object_again(&run->layer->object);
+    REQUIRE(twin.layer);
+    if (CHECK(build_layer(&twin) == DL_OK)) {
+        set_weights(twin.layer);
+        bool same = (masked ? run_masked(&twin) : run_plain(&twin)) && CHECK_EQ_INT(twin.outputs, run->outputs);
+        for (int i = 0; same && i < run->outputs; i++)
+            same = CHECK(same_bits(twin.y[i], run->y[i]));
+        if (!same)
+            fprintf(stderr, "    %s: from its config\n", case_id());
+    }
+    release_layer(twin.layer);
+}
+
 static void compare_weights_after(dl_layer *layer) {
     const dl_value *after = dl_value_get(test_case, "weights_after");
     char path[MOST_PATH];
@@ -427,6 +444,7 @@ static void run_layer(void) {
             for (int i = 0; i < run.outputs; i++)
                 compare("output", run.y[i], item_of(outputs, i));
             compare_layer_gradients(&run);
+            compare_twin(&run);
         }
         compare_penalty(run.layer);
         compare_weights_after(run.layer);

@@ -122,16 +122,6 @@ static void test_every_definition_describes_itself(void) {
 
 /* ---- config ------------------------------------------------------------------------------------------------------ */
 
-static char *config_text(dl_context *context, const dl_object *object) {
-    dl_value value;
-    char *text = NULL;
-    size_t length;
-    if (dl_object_to_value(context, object, &value) == DL_OK)
-        dl_value_to_json(context, &value, &text, &length);
-    dl_value_clear(&value);
-    return text;
-}
-
 static void check_config(dl_context *context, const dl_family *family, const dl_definition *definition) {
     dl_object *object = make_sample(context, family, definition);
     if (!object)
@@ -247,6 +237,35 @@ static void check_specs(dl_context *context, dl_layer *layer) {
 
 static void test_every_layer_gives_what_it_infers(void) {
     for_layers(check_specs);
+}
+
+/* Makes the layer again from its config, with the same weights: the outputs have the same bits. */
+static void check_twin(dl_context *context, dl_layer *layer) {
+    const int64_t *shape;
+    int dims = input_of(layer, &shape), outputs;
+    dl_tensor *x = input_tensor(context, layer, dims, shape);
+    dl_tensor *y[2][DL_MAX_LAYER_OUTPUTS];
+    dl_layer *twins[2] = {layer, (dl_layer *)object_again(&layer->object)};
+    dl_weight *weight;
+    for (int i = 0; i < 2; i++)
+        if (!named(CHECK(dl_layer_apply(twins[i], &x, 1, NULL, y[i], &outputs) == DL_OK), layer))
+            return;
+    for (int64_t k = 0; (weight = dl_layer_weight(layer, k, NULL, 0)); k++) {
+        dl_weight *other = dl_layer_weight(twins[1], k, NULL, 0);
+        memcpy(dl_tensor_data(other->value), dl_tensor_data(weight->value),
+               (size_t)dl_tensor_numel(weight->value) * dl_dtype_size(dl_tensor_dtype(weight->value)));
+    }
+    dl_release(y[1][0]);
+    CHECK(dl_layer_apply(twins[1], &x, 1, NULL, y[1], &outputs) == DL_OK);
+    named(CHECK(same_bits(y[0][0], y[1][0])), layer);
+    dl_release(y[0][0]);
+    dl_release(y[1][0]);
+    dl_release(x);
+    release_layer(twins[1]);
+}
+
+static void test_every_layer_from_its_config_computes_the_same(void) {
+    for_layers(check_twin);
 }
 
 /* Wrong ranks, sizes, dtypes and counts are errors that name the layer and what came; then a right call works. */
@@ -416,7 +435,9 @@ static void test_schedule_and_learning_rate(void) {
 }
 
 CHECK_MAIN(CHECK_TEST(test_every_definition_describes_itself), CHECK_TEST(test_every_config_makes_the_same_again),
-           CHECK_TEST(test_every_layer_gives_what_it_infers), CHECK_TEST(test_every_layer_refuses_wrong_inputs),
+           CHECK_TEST(test_every_layer_gives_what_it_infers),
+           CHECK_TEST(test_every_layer_from_its_config_computes_the_same),
+           CHECK_TEST(test_every_layer_refuses_wrong_inputs),
            CHECK_TEST(test_every_layer_trains_and_comes_back_from_a_file),
            CHECK_TEST(test_every_layer_keeps_rows_apart), CHECK_TEST(test_every_optimizer_goes_downhill),
            CHECK_TEST(test_schedule_and_learning_rate))
