@@ -6,8 +6,8 @@
  *               |     |     +-- by name
  *               +-----+-------- the fields in their order, but for those that are DL_NAMED_ONLY
  *
- * Always true: nothing here raises, so that the caller clears the options before it does; fields are set in their
- * order, so that the first error does not depend on the order of a Lua table. */
+ * Always true: nothing here that has options raises, so that the caller clears them before it does; fields are set in
+ * their order, so that the first error does not depend on the order of a Lua table. */
 #include "arguments.h"
 
 #include <stdio.h>
@@ -228,4 +228,28 @@ dl_status dlua_read_table(lua_State *L, const dl_definition *definition, void *o
         lua_pop(L, 1);
     }
     return status;
+}
+
+void dlua_name_positions(lua_State *L, const char *function, const char *const *names, int count) {
+    dlua_check(L, dlua_check_positions(L, 2, function, names, count));
+    lua_newtable(L);
+    int named = lua_gettop(L);
+    lua_pushnil(L);
+    while (lua_next(L, 2)) {
+        bool by_name = lua_type(L, -2) == LUA_TSTRING, known = !by_name;
+        const char *name = by_name ? lua_tostring(L, -2) : names[lua_tointeger(L, -2) - 1];
+        for (int k = 0; k < count; k++)
+            known = known || strcmp(name, names[k]) == 0;
+        if (!known) {
+            for (int k = 0; k < count; k++)
+                lua_pushfstring(L, k == 0 ? "%s" : ", %s", names[k]);
+            lua_concat(L, count);
+            dlua_raise(L, "%s: unknown argument '%s'; it takes %s", function, name, lua_tostring(L, -1));
+        }
+        if (lua_getfield(L, named, name) != LUA_TNIL)
+            dlua_raise(L, "%s: '%s' is given twice: by its place and by its name", function, name);
+        lua_pop(L, 1);
+        lua_setfield(L, named, name);
+    }
+    lua_replace(L, 2);
 }

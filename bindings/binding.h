@@ -76,6 +76,8 @@ void dlua_new_class(lua_State *L, dlua_class class_, const char *name, const lua
 /* Gives the userdata at the top its class. */
 void dlua_set_class(lua_State *L, dlua_class class_);
 dlua_class dlua_class_of(lua_State *L, int index);
+/* Whether the value at index is nil, dlua.none or not there: nothing was given. */
+bool dlua_is_none(lua_State *L, int index);
 /* Pushes dlua.none. */
 void dlua_push_none(lua_State *L);
 void dlua_open_classes(lua_State *L);

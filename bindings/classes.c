@@ -41,6 +41,10 @@ static int none_to_string(lua_State *L) {
     return 1;
 }
 
+bool dlua_is_none(lua_State *L, int index) {
+    return lua_isnoneornil(L, index) || dlua_class_of(L, index) == DLUA_NONE;
+}
+
 void dlua_push_none(lua_State *L) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &none_key);
 }

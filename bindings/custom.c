@@ -564,11 +564,13 @@ int dlua_add_weight(lua_State *L) {
         lua_pushliteral(L, "glorot_uniform");
     dl_object *initializer = dlua_check_object(L, -1, &dl_initializer_family, "add_weight: initializer");
     dl_object *regularizer = NULL;
-    if (lua_getfield(L, 2, "regularizer") != LUA_TNIL && dlua_class_of(L, -1) != DLUA_NONE)
+    lua_getfield(L, 2, "regularizer");
+    if (!dlua_is_none(L, -1))
         regularizer = dlua_check_object(L, -1, &dl_regularizer_family, "add_weight: regularizer");
     bool trainable = lua_getfield(L, 2, "trainable") == LUA_TNIL || lua_toboolean(L, -1);
     dl_object *constraint = NULL;
-    if (lua_getfield(L, 2, "constraint") != LUA_TNIL && dlua_class_of(L, -1) != DLUA_NONE)
+    lua_getfield(L, 2, "constraint");
+    if (!dlua_is_none(L, -1))
         constraint = dlua_check_object(L, -1, &dl_constraint_family, "add_weight: constraint");
     dlua_check(L, dl_layer_add_weight(layer, name, dims, shape, initializer, regularizer, trainable));
     dlua_check(L, dl_layer_constrain(layer, constraint));

@@ -123,7 +123,8 @@ static const char *choices_entry(const declaration *d) {
 /* The default as the engine's text: "same", "1,1". */
 static const char *default_text(const declaration *d, dl_field_kind kind) {
     lua_State *L = d->L;
-    if (lua_getfield(L, d->table, "default") == LUA_TNIL || dlua_class_of(L, -1) == DLUA_NONE) {
+    lua_getfield(L, d->table, "default");
+    if (dlua_is_none(L, -1)) {
         lua_pop(L, 1);
         return NULL;
     }
@@ -153,7 +154,7 @@ static void read_default(const declaration *d, dl_field *field) {
         field->number = flag_entry(d, "default");
     } else if (field->kind == DL_FIELD_INT || field->kind == DL_FIELD_REAL) {
         lua_getfield(L, d->table, "default");
-        bool is_none = lua_isnil(L, -1) || dlua_class_of(L, -1) == DLUA_NONE;
+        bool is_none = dlua_is_none(L, -1);
         lua_pop(L, 1);
         double none = field->kind == DL_FIELD_INT ? (double)DL_NONE : NAN;
         field->number = is_none ? none : number_entry(d, "default", 0.0);

@@ -53,10 +53,6 @@ static int64_t check_step(lua_State *L, int index, int dim) {
     return step;
 }
 
-static bool is_given(lua_State *L, int index) {
-    return !lua_isnoneornil(L, index) && dlua_class_of(L, index) != DLUA_NONE;
-}
-
 /* The table at index must have entries 1..n and no others, so that what a misspelt variable leaves out is seen; returns
  * n. A nil at the end leaves no trace, and is not seen. */
 static int check_entries(lua_State *L, int index, const char *what) {
@@ -91,15 +87,15 @@ static void read_range(lua_State *L, int index, const selection *s, int dim, par
                    "misspelt? {from, -1} goes up to the end", dim + 1);
     if (count > 3)
         dlua_raise(L, "index: a range is {from, to, step}, got %d entries for dimension %d", count, dim + 1);
-    if (is_given(L, first))
+    if (!dlua_is_none(L, first))
         out->first = check_position(L, first, s, dim, true);
-    if (is_given(L, first + 1))
+    if (!dlua_is_none(L, first + 1))
         out->end = check_position(L, first + 1, s, dim, false) + 1;
-    if (is_given(L, first + 2))
+    if (!dlua_is_none(L, first + 2))
         out->step = check_step(L, first + 2, dim);
     if (out->end < out->first)
         out->end = out->first;
-    if (!is_given(L, first) && !is_given(L, first + 1) && !is_given(L, first + 2))
+    if (dlua_is_none(L, first) && dlua_is_none(L, first + 1) && dlua_is_none(L, first + 2))
         out->kind = PART_ALL;
     lua_pop(L, 3);
 }

@@ -94,6 +94,8 @@ void dlua_push_spec(lua_State *L, const dl_spec *spec);
 dl_model *dlua_check_model(lua_State *L, const char *method);
 /* Sequential {...} and Model {...} from the table at index 2. */
 int dlua_construct_model(lua_State *L, const dl_definition *definition);
+/* Method of models: model:compile {...} (compile.c). */
+int dlua_compile_model(lua_State *L);
 
 /* ---- texts (text.c) -------------------------------------------------------------------------------------------- */
 

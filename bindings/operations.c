@@ -235,7 +235,7 @@ static void read_input(call *c, int k, const char *name, bool optional) {
     c->kinds[k] = 't';
     if (c->in[k] != NULL)
         return;
-    if (optional && (lua_isnil(L, -1) || dlua_class_of(L, -1) == DLUA_NONE)) {
+    if (optional && dlua_is_none(L, -1)) {
         c->kinds[k] = '-';
         return;
     }
