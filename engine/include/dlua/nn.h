@@ -131,17 +131,17 @@ typedef struct dl_layer_def {
 } dl_layer_def;
 
 enum {
-    DL_LAYER_RANDOM = 1,     /* its calls draw from layer->stream, whose place is saved */
-    DL_LAYER_SAVED_NOT = 2,  /* cannot be saved (Lambda) */
-    DL_LAYER_KEEPS_MASK = 4, /* passes the mask of its input on */
-    DL_LAYER_ANY_DTYPE = 8,  /* takes inputs of every dtype; else they must be of the layer's */
-    DL_LAYER_TAKES_IDS = 16, /* its inputs are whole numbers: int64 where a model's input is made from input_shape */
-    DL_LAYER_TAKES_TEXT = 256, /* its inputs are texts (dlua/text.h), whose width is free */
+    DL_LAYER_RANDOM = 1,        /* its calls draw from layer->stream, whose place is saved */
+    DL_LAYER_SAVED_NOT = 2,     /* cannot be saved (Lambda) */
+    DL_LAYER_KEEPS_MASK = 4,    /* passes the mask of its input on */
+    DL_LAYER_ANY_DTYPE = 8,     /* takes inputs of every dtype; else they must be of the layer's */
+    DL_LAYER_TAKES_IDS = 16,    /* its inputs are whole numbers: int64 where a model makes an input of input_shape */
+    DL_LAYER_TAKES_TEXT = 32,   /* its inputs are texts (dlua/text.h), whose width is free */
     DL_LAYER_KEEPS_STATES = 64, /* recurrent: dl_layer_reset_states concerns it */
-    DL_LAYER_STEPWISE = 32,  /* may be asked step by step: a step depends on no later one, and what it needs of those
-                              * before is kept where the call has a decoding (see dl_call_kept) */
-    DL_LAYER_ATTENDS = 512   /* asked step by step, its inputs but the first may be whole sequences that stay the same;
-                              * without DL_LAYER_STEPWISE they must be */
+    DL_LAYER_STEPWISE = 128,    /* may be asked step by step: a step depends on no later one, and what it needs of those
+                                 * before is kept where the call has a decoding (see dl_call_kept) */
+    DL_LAYER_ATTENDS = 256      /* asked step by step, its inputs but the first may be whole sequences that stay the
+                                 * same; without DL_LAYER_STEPWISE they must be */
 };
 
 struct dl_layer {
