@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "nn/weight_fields.h"
+
 /* ---- children ---------------------------------------------------------------------------------------------------- */
 
 dl_status dl_add_inner_layer(dl_layer *layer, const dl_layer_def *definition, const char *name, void *options) {
@@ -61,14 +63,12 @@ static dl_status build_projection(dl_layer *layer, const dl_inputs *inputs) {
                            dl_spec_text_of(in).at);
     }
     memcpy(shape + in_dims, options->out.at, (size_t)options->out.count * sizeof *shape);
-    DL_TRY(dl_layer_add_weight(layer, "kernel", in_dims + options->out.count, shape, options->kernel_initializer,
-                               options->kernel_regularizer, true));
-    DL_TRY(dl_layer_constrain(layer, options->kernel_constraint));
+    DL_TRY(dl_layer_add_constrained(layer, "kernel", in_dims + options->out.count, shape, options->kernel_initializer,
+                                    options->kernel_regularizer, options->kernel_constraint));
     if (!options->use_bias)
         return DL_OK;
-    DL_TRY(dl_layer_add_weight(layer, "bias", options->out.count, options->out.at, options->bias_initializer,
-                               options->bias_regularizer, true));
-    return dl_layer_constrain(layer, options->bias_constraint);
+    return dl_layer_add_constrained(layer, "bias", options->out.count, options->out.at, options->bias_initializer,
+                                    options->bias_regularizer, options->bias_constraint);
 }
 
 static dl_status infer_projection(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
@@ -116,13 +116,7 @@ static const dl_field projection_fields[] = {
     DL_INT(TYPE, in_dims, 1, 1, DL_MAX_DIMS, 0, "dimensions that are summed over"),
     DL_INTS(TYPE, out, NULL, 0, 1, DL_HIGHEST, DL_REQUIRED, "sizes that take their place"),
     DL_BOOL(TYPE, use_bias, true, 0, "add a bias"),
-    DL_OBJECT(TYPE, kernel_initializer, "glorot_uniform", &dl_initializer_family, 0, "of the kernel"),
-    DL_OBJECT(TYPE, bias_initializer, "zeros", &dl_initializer_family, 0, "of the bias"),
-    DL_OBJECT(TYPE, kernel_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on the kernel"),
-    DL_OBJECT(TYPE, bias_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on the bias"),
-    DL_OBJECT(TYPE, activity_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on the output"),
-    DL_OBJECT(TYPE, kernel_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what the kernel keeps to"),
-    DL_OBJECT(TYPE, bias_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what the bias keeps to"),
+    DL_KERNEL_FIELDS(TYPE),
     DL_LAYER_FIELDS(TYPE)};
 
 const dl_layer_def dl_layer_projection = {

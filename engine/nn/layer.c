@@ -127,6 +127,12 @@ dl_status dl_layer_constrain(dl_layer *layer, dl_object *constraint) {
     return DL_OK;
 }
 
+dl_status dl_layer_add_constrained(dl_layer *layer, const char *name, int dims, const int64_t *shape,
+                                   dl_object *initializer, dl_object *regularizer, dl_object *constraint) {
+    dl_status status = dl_layer_add_weight(layer, name, dims, shape, initializer, regularizer, true);
+    return status == DL_OK ? dl_layer_constrain(layer, constraint) : status;
+}
+
 dl_status dl_layer_add_child(dl_layer *layer, dl_layer *child) {
     size_t bytes = (size_t)(layer->child_count + 1) * sizeof *layer->children;
     dl_layer **children = dl_realloc(layer->object.context, layer->children, bytes);

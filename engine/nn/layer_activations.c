@@ -108,9 +108,8 @@ static dl_status build_prelu(dl_layer *layer, const dl_inputs *inputs) {
             return dl_fail(DL_SHAPE, "PReLU needs to know the sizes of its inputs that are not in shared_axes, got %s",
                            dl_spec_text_of(in).at);
     DL_TRY(dl_layer_check_sizes(layer, in));
-    DL_TRY(dl_layer_add_weight(layer, "alpha", in->dims - 1, shape, options->alpha_initializer,
-                               options->alpha_regularizer, true));
-    return dl_layer_constrain(layer, options->alpha_constraint);
+    return dl_layer_add_constrained(layer, "alpha", in->dims - 1, shape, options->alpha_initializer,
+                                    options->alpha_regularizer, options->alpha_constraint);
 }
 
 static dl_status infer_prelu(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {

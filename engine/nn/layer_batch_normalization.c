@@ -1,6 +1,6 @@
 /* nn/layer_batch_normalization.c: BatchNormalization. Weights in order: gamma, beta (if any), moving_mean,
  * moving_variance; the last two change when a training step commits. */
-#include "nn/nn.h"
+#include "nn/weight_fields.h"
 
 static int axis_of(const dl_layer *layer, int dims) {
     int64_t axis = DL_OPTIONS(layer, dl_batch_normalization_options)->axis;
@@ -19,16 +19,12 @@ static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
         return dl_fail(DL_SHAPE, "BatchNormalization needs to know the size of its axis, got inputs %s",
                        dl_spec_text_of(in).at);
     DL_TRY(dl_layer_check_sizes(layer, in));
-    if (options->scale) {
-        DL_TRY(dl_layer_add_weight(layer, "gamma", 1, &features, options->gamma_initializer,
-                                   options->gamma_regularizer, true));
-        DL_TRY(dl_layer_constrain(layer, options->gamma_constraint));
-    }
-    if (options->center) {
-        DL_TRY(dl_layer_add_weight(layer, "beta", 1, &features, options->beta_initializer, options->beta_regularizer,
-                                   true));
-        DL_TRY(dl_layer_constrain(layer, options->beta_constraint));
-    }
+    if (options->scale)
+        DL_TRY(dl_layer_add_constrained(layer, "gamma", 1, &features, options->gamma_initializer,
+                                        options->gamma_regularizer, options->gamma_constraint));
+    if (options->center)
+        DL_TRY(dl_layer_add_constrained(layer, "beta", 1, &features, options->beta_initializer,
+                                        options->beta_regularizer, options->beta_constraint));
     DL_TRY(dl_layer_add_weight(layer, "moving_mean", 1, &features, options->moving_mean_initializer, NULL, false));
     return dl_layer_add_weight(layer, "moving_variance", 1, &features, options->moving_variance_initializer, NULL,
                                false);
@@ -95,14 +91,14 @@ static const dl_field fields[] = {
     DL_REAL(TYPE, epsilon, 0.001, 0.0, DL_HIGHEST, 0, "added to the variance"),
     DL_BOOL(TYPE, center, true, 0, "add beta"),
     DL_BOOL(TYPE, scale, true, 0, "multiply by gamma"),
-    DL_OBJECT(TYPE, beta_initializer, "zeros", &dl_initializer_family, 0, "of beta"),
-    DL_OBJECT(TYPE, gamma_initializer, "ones", &dl_initializer_family, 0, "of gamma"),
-    DL_OBJECT(TYPE, moving_mean_initializer, "zeros", &dl_initializer_family, 0, "of the moving mean"),
-    DL_OBJECT(TYPE, moving_variance_initializer, "ones", &dl_initializer_family, 0, "of the moving variance"),
-    DL_OBJECT(TYPE, beta_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on beta"),
-    DL_OBJECT(TYPE, gamma_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on gamma"),
-    DL_OBJECT(TYPE, beta_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what beta keeps to"),
-    DL_OBJECT(TYPE, gamma_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what gamma keeps to"),
+    DL_INITIALIZER_FIELD(TYPE, beta_initializer, "zeros", "of beta"),
+    DL_INITIALIZER_FIELD(TYPE, gamma_initializer, "ones", "of gamma"),
+    DL_INITIALIZER_FIELD(TYPE, moving_mean_initializer, "zeros", "of the moving mean"),
+    DL_INITIALIZER_FIELD(TYPE, moving_variance_initializer, "ones", "of the moving variance"),
+    DL_PENALTY_FIELD(TYPE, beta_regularizer, "penalty on beta"),
+    DL_PENALTY_FIELD(TYPE, gamma_regularizer, "penalty on gamma"),
+    DL_CONSTRAINT_FIELD(TYPE, beta_constraint, "what beta keeps to"),
+    DL_CONSTRAINT_FIELD(TYPE, gamma_constraint, "what gamma keeps to"),
     DL_LAYER_FIELDS(TYPE)};
 
 const dl_layer_def dl_layer_batch_normalization = {

@@ -1,6 +1,6 @@
 /* nn/layer_conv1d.c: the convolution of sequences, as that of images of height 1. Kernels are (steps, channels /
  * groups, filters). */
-#include "nn/nn.h"
+#include "nn/weight_fields.h"
 
 static dl_status init(dl_layer *layer) {
     const dl_conv1d_options *options = DL_OPTIONS(layer, dl_conv1d_options);
@@ -19,14 +19,12 @@ static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
         return dl_fail(DL_SHAPE, "Conv1D: groups (%lld) must divide the channels of the inputs, got %s",
                        (long long)options->groups, dl_spec_text_of(in).at);
     int64_t shape[3] = {options->kernel_size.at[0], in->shape[2] / options->groups, options->filters};
-    DL_TRY(dl_layer_add_weight(layer, "kernel", 3, shape, options->kernel_initializer, options->kernel_regularizer,
-                               true));
-    DL_TRY(dl_layer_constrain(layer, options->kernel_constraint));
+    DL_TRY(dl_layer_add_constrained(layer, "kernel", 3, shape, options->kernel_initializer, options->kernel_regularizer,
+                                    options->kernel_constraint));
     if (!options->use_bias)
         return DL_OK;
-    DL_TRY(dl_layer_add_weight(layer, "bias", 1, &options->filters, options->bias_initializer,
-                               options->bias_regularizer, true));
-    return dl_layer_constrain(layer, options->bias_constraint);
+    return dl_layer_add_constrained(layer, "bias", 1, &options->filters, options->bias_initializer,
+                                    options->bias_regularizer, options->bias_constraint);
 }
 
 /* The steps that a window reaches back. */
@@ -80,18 +78,8 @@ static const dl_field fields[] = {
     DL_STRING(dl_conv1d_options, data_format, NULL, DL_NONE_OK, "channels_last, the only one"),
     DL_INTS(dl_conv1d_options, dilation_rate, "1", 1, 1, DL_HIGHEST, 0, "distance of the window's steps"),
     DL_INT(dl_conv1d_options, groups, 1, 1, DL_HIGHEST, 0, "parts of the channels that are convolved apart"),
-    DL_OBJECT(dl_conv1d_options, activation, NULL, &dl_activation_family, DL_NONE_OK, "of the output; none: linear"),
-    DL_BOOL(dl_conv1d_options, use_bias, true, 0, "add a bias"),
-    DL_OBJECT(dl_conv1d_options, kernel_initializer, "glorot_uniform", &dl_initializer_family, 0, "of the kernel"),
-    DL_OBJECT(dl_conv1d_options, bias_initializer, "zeros", &dl_initializer_family, 0, "of the bias"),
-    DL_OBJECT(dl_conv1d_options, kernel_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on the kernel"),
-    DL_OBJECT(dl_conv1d_options, bias_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on the bias"),
-    DL_OBJECT(dl_conv1d_options, activity_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK,
-              "penalty on the output"),
-    DL_OBJECT(dl_conv1d_options, kernel_constraint, NULL, &dl_constraint_family, DL_NONE_OK,
-              "what the kernel keeps to"),
-    DL_OBJECT(dl_conv1d_options, bias_constraint, NULL, &dl_constraint_family, DL_NONE_OK,
-              "what the bias keeps to"),
+    DL_OUTPUT_FIELDS(dl_conv1d_options),
+    DL_KERNEL_FIELDS(dl_conv1d_options),
     DL_LAYER_FIELDS(dl_conv1d_options)};
 
 const dl_layer_def dl_layer_conv1d = {

@@ -1,5 +1,5 @@
 /* nn/layer_conv2d.c: the convolution of images. Kernels are (height, width, channels / groups, filters). */
-#include "nn/nn.h"
+#include "nn/weight_fields.h"
 
 static dl_status init(dl_layer *layer) {
     const dl_conv2d_layer_options *options = DL_OPTIONS(layer, dl_conv2d_layer_options);
@@ -7,32 +7,25 @@ static dl_status init(dl_layer *layer) {
     if (options->filters % options->groups != 0)
         return dl_fail(DL_INVALID, "Conv2D: groups must divide filters, got %lld filters in %lld groups",
                        (long long)options->filters, (long long)options->groups);
-    bool strided = options->strides.at[0] > 1 || options->strides.at[1] > 1;
-    if (strided && (options->dilation_rate.at[0] > 1 || options->dilation_rate.at[1] > 1))
-        return dl_fail(DL_INVALID, "Conv2D: strides above 1 do not go together with a dilation_rate above 1");
-    return DL_OK;
+    return dl_check_strides(layer, &options->strides, &options->dilation_rate);
 }
 
 static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
     const dl_spec *in = inputs->specs;
     const dl_conv2d_layer_options *options = DL_OPTIONS(layer, dl_conv2d_layer_options);
     int64_t channels = in->shape[3];
-    if (channels == DL_NONE)
-        return dl_fail(DL_SHAPE, "Conv2D needs to know the channels of its inputs, got %s", dl_spec_text_of(in).at);
-    DL_TRY(dl_layer_check_sizes(layer, in));
+    DL_TRY(dl_need_channels(layer, in));
     if (channels % options->groups != 0)
         return dl_fail(DL_SHAPE, "Conv2D: groups (%lld) must divide the channels of the inputs, got %s",
                        (long long)options->groups, dl_spec_text_of(in).at);
     int64_t shape[4] = {options->kernel_size.at[0], options->kernel_size.at[1], channels / options->groups,
                         options->filters};
-    DL_TRY(dl_layer_add_weight(layer, "kernel", 4, shape, options->kernel_initializer, options->kernel_regularizer,
-                               true));
-    DL_TRY(dl_layer_constrain(layer, options->kernel_constraint));
+    DL_TRY(dl_layer_add_constrained(layer, "kernel", 4, shape, options->kernel_initializer, options->kernel_regularizer,
+                                    options->kernel_constraint));
     if (!options->use_bias)
         return DL_OK;
-    DL_TRY(dl_layer_add_weight(layer, "bias", 1, &options->filters, options->bias_initializer,
-                               options->bias_regularizer, true));
-    return dl_layer_constrain(layer, options->bias_constraint);
+    return dl_layer_add_constrained(layer, "bias", 1, &options->filters, options->bias_initializer,
+                                    options->bias_regularizer, options->bias_constraint);
 }
 
 static dl_status infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
@@ -59,18 +52,11 @@ static dl_status infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *
 
 static dl_status call_conv2d(dl_layer *layer, dl_layer_call *call) {
     const dl_conv2d_layer_options *options = DL_OPTIONS(layer, dl_conv2d_layer_options);
-    bool relu = dl_activation_is_relu(options->activation);
-    dl_conv2d_options conv;
-    dl_options_init(&dl_op_conv2d.definition, &conv, sizeof conv);
-    conv.stride = options->strides;
-    conv.dilation = options->dilation_rate;
-    conv.groups = options->groups;
+    dl_convolution conv = {.stride = options->strides, .dilation = options->dilation_rate, .groups = options->groups,
+                           .activation = options->activation};
     conv.padding = options->padding == DL_LAYER_PADDING_SAME ? dl_padding_same() : dl_padding_valid();
-    conv.activation = relu ? DL_ACTIVATION_RELU : DL_ACTIVATION_NONE;
-    dl_tensor *bias = options->use_bias ? layer->weights[1].value : NULL;
-    dl_tensor *y = dl_conv2d(call->context, call->in[0], layer->weights[0].value, bias, &conv);
-    if (!relu)
-        y = dl_activate(options->activation, y);
+    dl_tensor *y = dl_convolve(call->in[0], layer->weights[0].value,
+                               options->use_bias ? layer->weights[1].value : NULL, &conv);
     DL_TRY(dl_layer_add_activity_loss(call, options->activity_regularizer, y));
     return dl_call_return(call, y);
 }
@@ -83,22 +69,8 @@ static const dl_field fields[] = {
     DL_STRING(dl_conv2d_layer_options, data_format, NULL, DL_NONE_OK, "channels_last, the only one"),
     DL_INTS(dl_conv2d_layer_options, dilation_rate, "1,1", 2, 1, DL_HIGHEST, 0, "distance of the window's cells"),
     DL_INT(dl_conv2d_layer_options, groups, 1, 1, DL_HIGHEST, 0, "parts of the channels that are convolved apart"),
-    DL_OBJECT(dl_conv2d_layer_options, activation, NULL, &dl_activation_family, DL_NONE_OK,
-              "of the output; none: linear"),
-    DL_BOOL(dl_conv2d_layer_options, use_bias, true, 0, "add a bias"),
-    DL_OBJECT(dl_conv2d_layer_options, kernel_initializer, "glorot_uniform", &dl_initializer_family, 0,
-              "of the kernel"),
-    DL_OBJECT(dl_conv2d_layer_options, bias_initializer, "zeros", &dl_initializer_family, 0, "of the bias"),
-    DL_OBJECT(dl_conv2d_layer_options, kernel_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK,
-              "penalty on the kernel"),
-    DL_OBJECT(dl_conv2d_layer_options, bias_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK,
-              "penalty on the bias"),
-    DL_OBJECT(dl_conv2d_layer_options, activity_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK,
-              "penalty on the output"),
-    DL_OBJECT(dl_conv2d_layer_options, kernel_constraint, NULL, &dl_constraint_family, DL_NONE_OK,
-              "what the kernel keeps to"),
-    DL_OBJECT(dl_conv2d_layer_options, bias_constraint, NULL, &dl_constraint_family, DL_NONE_OK,
-              "what the bias keeps to"),
+    DL_OUTPUT_FIELDS(dl_conv2d_layer_options),
+    DL_KERNEL_FIELDS(dl_conv2d_layer_options),
     DL_LAYER_FIELDS(dl_conv2d_layer_options)};
 
 const dl_layer_def dl_layer_conv2d = {

@@ -1,5 +1,5 @@
 /* nn/layer_conv2d_transpose.c: the transposed convolution of images. Kernels are (height, width, filters, channels). */
-#include "nn/nn.h"
+#include "nn/weight_fields.h"
 
 static dl_status init(dl_layer *layer) {
     const dl_conv2d_transpose_options *options = DL_OPTIONS(layer, dl_conv2d_transpose_options);
@@ -17,14 +17,12 @@ static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
     const dl_conv2d_transpose_options *options = DL_OPTIONS(layer, dl_conv2d_transpose_options);
     DL_TRY(dl_need_channels(layer, in));
     int64_t shape[4] = {options->kernel_size.at[0], options->kernel_size.at[1], options->filters, in->shape[3]};
-    DL_TRY(dl_layer_add_weight(layer, "kernel", 4, shape, options->kernel_initializer, options->kernel_regularizer,
-                               true));
-    DL_TRY(dl_layer_constrain(layer, options->kernel_constraint));
+    DL_TRY(dl_layer_add_constrained(layer, "kernel", 4, shape, options->kernel_initializer, options->kernel_regularizer,
+                                    options->kernel_constraint));
     if (!options->use_bias)
         return DL_OK;
-    DL_TRY(dl_layer_add_weight(layer, "bias", 1, &options->filters, options->bias_initializer,
-                               options->bias_regularizer, true));
-    return dl_layer_constrain(layer, options->bias_constraint);
+    return dl_layer_add_constrained(layer, "bias", 1, &options->filters, options->bias_initializer,
+                                    options->bias_regularizer, options->bias_constraint);
 }
 
 static dl_status infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
@@ -71,22 +69,8 @@ static const dl_field fields[] = {
             "how much more the output has than the windows cover; none: what makes the usual size"),
     DL_STRING(dl_conv2d_transpose_options, data_format, NULL, DL_NONE_OK, "channels_last, the only one"),
     DL_INTS(dl_conv2d_transpose_options, dilation_rate, "1,1", 2, 1, DL_HIGHEST, 0, "distance of the window's cells"),
-    DL_OBJECT(dl_conv2d_transpose_options, activation, NULL, &dl_activation_family, DL_NONE_OK,
-              "of the output; none: linear"),
-    DL_BOOL(dl_conv2d_transpose_options, use_bias, true, 0, "add a bias"),
-    DL_OBJECT(dl_conv2d_transpose_options, kernel_initializer, "glorot_uniform", &dl_initializer_family, 0,
-              "of the kernel"),
-    DL_OBJECT(dl_conv2d_transpose_options, bias_initializer, "zeros", &dl_initializer_family, 0, "of the bias"),
-    DL_OBJECT(dl_conv2d_transpose_options, kernel_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK,
-              "penalty on the kernel"),
-    DL_OBJECT(dl_conv2d_transpose_options, bias_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK,
-              "penalty on the bias"),
-    DL_OBJECT(dl_conv2d_transpose_options, activity_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK,
-              "penalty on the output"),
-    DL_OBJECT(dl_conv2d_transpose_options, kernel_constraint, NULL, &dl_constraint_family, DL_NONE_OK,
-              "what the kernel keeps to"),
-    DL_OBJECT(dl_conv2d_transpose_options, bias_constraint, NULL, &dl_constraint_family, DL_NONE_OK,
-              "what the bias keeps to"),
+    DL_OUTPUT_FIELDS(dl_conv2d_transpose_options),
+    DL_KERNEL_FIELDS(dl_conv2d_transpose_options),
     DL_LAYER_FIELDS(dl_conv2d_transpose_options)};
 
 const dl_layer_def dl_layer_conv2d_transpose = {

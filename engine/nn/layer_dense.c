@@ -1,5 +1,5 @@
 /* nn/layer_dense.c: the fully connected layer. */
-#include "nn/nn.h"
+#include "nn/weight_fields.h"
 
 static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
     const dl_spec *in = inputs->specs;
@@ -8,14 +8,13 @@ static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
     if (features == DL_NONE)
         return dl_fail(DL_SHAPE, "Dense needs to know the last size of its inputs, got %s", dl_spec_text_of(in).at);
     DL_TRY(dl_layer_check_sizes(layer, in));
-    DL_TRY(dl_layer_add_weight(layer, "kernel", 2, (int64_t[]){features, options->units}, options->kernel_initializer,
-                               options->kernel_regularizer, true));
-    DL_TRY(dl_layer_constrain(layer, options->kernel_constraint));
+    DL_TRY(dl_layer_add_constrained(layer, "kernel", 2, (int64_t[]){features, options->units},
+                                    options->kernel_initializer, options->kernel_regularizer,
+                                    options->kernel_constraint));
     if (!options->use_bias)
         return DL_OK;
-    DL_TRY(dl_layer_add_weight(layer, "bias", 1, &options->units, options->bias_initializer,
-                               options->bias_regularizer, true));
-    return dl_layer_constrain(layer, options->bias_constraint);
+    return dl_layer_add_constrained(layer, "bias", 1, &options->units, options->bias_initializer,
+                                    options->bias_regularizer, options->bias_constraint);
 }
 
 static dl_status infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
@@ -43,17 +42,8 @@ static dl_status call_dense(dl_layer *layer, dl_layer_call *call) {
 
 static const dl_field fields[] = {
     DL_INT(dl_dense_options, units, 0, 1, DL_HIGHEST, DL_REQUIRED, "size of the output"),
-    DL_OBJECT(dl_dense_options, activation, NULL, &dl_activation_family, DL_NONE_OK, "of the output; none: linear"),
-    DL_BOOL(dl_dense_options, use_bias, true, 0, "add a bias"),
-    DL_OBJECT(dl_dense_options, kernel_initializer, "glorot_uniform", &dl_initializer_family, 0, "of the kernel"),
-    DL_OBJECT(dl_dense_options, bias_initializer, "zeros", &dl_initializer_family, 0, "of the bias"),
-    DL_OBJECT(dl_dense_options, kernel_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK,
-              "penalty on the kernel"),
-    DL_OBJECT(dl_dense_options, bias_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on the bias"),
-    DL_OBJECT(dl_dense_options, activity_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK,
-              "penalty on the output"),
-    DL_OBJECT(dl_dense_options, kernel_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what the kernel keeps to"),
-    DL_OBJECT(dl_dense_options, bias_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what the bias keeps to"),
+    DL_OUTPUT_FIELDS(dl_dense_options),
+    DL_KERNEL_FIELDS(dl_dense_options),
     DL_LAYER_FIELDS(dl_dense_options)};
 
 const dl_layer_def dl_layer_dense = {

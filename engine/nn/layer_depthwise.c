@@ -1,7 +1,7 @@
 /* nn/layer_depthwise.c: convolutions that keep channels apart: DepthwiseConv2D, and SeparableConv2D, which mixes them
  * by a 1 x 1 convolution afterwards. Depthwise kernels are (height, width, channels, multiplier); output channel c *
  * multiplier + m is made of channel c. */
-#include "nn/nn.h"
+#include "nn/weight_fields.h"
 
 /* ---- the part that both have ------------------------------------------------------------------------------------- */
 
@@ -13,9 +13,9 @@ typedef struct depthwise {
 } depthwise;
 
 static dl_status add_depthwise_kernel(dl_layer *layer, const char *name, const depthwise *d, int64_t channels,
-                                      dl_object *initializer, dl_object *regularizer) {
+                                      dl_object *initializer, dl_object *regularizer, dl_object *constraint) {
     int64_t shape[4] = {d->kernel_size->at[0], d->kernel_size->at[1], channels, d->multiplier};
-    return dl_layer_add_weight(layer, name, 4, shape, initializer, regularizer, true);
+    return dl_layer_add_constrained(layer, name, 4, shape, initializer, regularizer, constraint);
 }
 
 static dl_status infer_depthwise(const dl_layer *layer, const depthwise *d, const dl_spec *in, dl_spec *out) {
@@ -63,13 +63,12 @@ static dl_status depthwise_build(dl_layer *layer, const dl_inputs *inputs) {
     depthwise d = of_depthwise(layer);
     DL_TRY(dl_need_channels(layer, in));
     DL_TRY(add_depthwise_kernel(layer, "kernel", &d, in->shape[3], options->depthwise_initializer,
-                                options->depthwise_regularizer));
-    DL_TRY(dl_layer_constrain(layer, options->depthwise_constraint));
+                                options->depthwise_regularizer, options->depthwise_constraint));
     int64_t filters = in->shape[3] * d.multiplier;
     if (!options->use_bias)
         return DL_OK;
-    DL_TRY(dl_layer_add_weight(layer, "bias", 1, &filters, options->bias_initializer, options->bias_regularizer, true));
-    return dl_layer_constrain(layer, options->bias_constraint);
+    return dl_layer_add_constrained(layer, "bias", 1, &filters, options->bias_initializer, options->bias_regularizer,
+                                    options->bias_constraint);
 }
 
 static dl_status depthwise_infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
@@ -107,17 +106,14 @@ static dl_status separable_build(dl_layer *layer, const dl_inputs *inputs) {
     depthwise d = of_separable(layer);
     DL_TRY(dl_need_channels(layer, in));
     DL_TRY(add_depthwise_kernel(layer, "depthwise_kernel", &d, in->shape[3], options->depthwise_initializer,
-                                options->depthwise_regularizer));
-    DL_TRY(dl_layer_constrain(layer, options->depthwise_constraint));
+                                options->depthwise_regularizer, options->depthwise_constraint));
     int64_t shape[4] = {1, 1, in->shape[3] * d.multiplier, options->filters};
-    DL_TRY(dl_layer_add_weight(layer, "pointwise_kernel", 4, shape, options->pointwise_initializer,
-                               options->pointwise_regularizer, true));
-    DL_TRY(dl_layer_constrain(layer, options->pointwise_constraint));
+    DL_TRY(dl_layer_add_constrained(layer, "pointwise_kernel", 4, shape, options->pointwise_initializer,
+                                    options->pointwise_regularizer, options->pointwise_constraint));
     if (!options->use_bias)
         return DL_OK;
-    DL_TRY(dl_layer_add_weight(layer, "bias", 1, &options->filters, options->bias_initializer,
-                               options->bias_regularizer, true));
-    return dl_layer_constrain(layer, options->bias_constraint);
+    return dl_layer_add_constrained(layer, "bias", 1, &options->filters, options->bias_initializer,
+                                    options->bias_regularizer, options->bias_constraint);
 }
 
 static dl_status separable_infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {
@@ -148,26 +144,20 @@ static dl_status call_separable(dl_layer *layer, dl_layer_call *call) {
 #define MULTIPLIER(type) DL_INT(type, depth_multiplier, 1, 1, DL_HIGHEST, 0, "output channels of each input channel")
 #define FORMAT(type) DL_STRING(type, data_format, NULL, DL_NONE_OK, "channels_last, the only one")
 #define DILATION(type) DL_INTS(type, dilation_rate, "1,1", 2, 1, DL_HIGHEST, 0, "distance of the window's cells")
-#define OUTPUT(type)                                                                                                   \
-    DL_OBJECT(type, activation, NULL, &dl_activation_family, DL_NONE_OK, "of the output; none: linear"),               \
-    DL_BOOL(type, use_bias, true, 0, "add a bias")
-#define INITIALIZER(type, member, default_, of) DL_OBJECT(type, member, default_, &dl_initializer_family, 0, of)
-#define CONSTRAINT(type, member, of) DL_OBJECT(type, member, NULL, &dl_constraint_family, DL_NONE_OK, of)
-#define PENALTY(type, member, of) DL_OBJECT(type, member, NULL, &dl_regularizer_family, DL_NONE_OK, of)
 
 static const dl_field depthwise_fields[] = {
     WINDOW(dl_depthwise_conv2d_options),
     MULTIPLIER(dl_depthwise_conv2d_options),
     FORMAT(dl_depthwise_conv2d_options),
     DILATION(dl_depthwise_conv2d_options),
-    OUTPUT(dl_depthwise_conv2d_options),
-    INITIALIZER(dl_depthwise_conv2d_options, depthwise_initializer, "glorot_uniform", "of the kernel"),
-    INITIALIZER(dl_depthwise_conv2d_options, bias_initializer, "zeros", "of the bias"),
-    PENALTY(dl_depthwise_conv2d_options, depthwise_regularizer, "penalty on the kernel"),
-    PENALTY(dl_depthwise_conv2d_options, bias_regularizer, "penalty on the bias"),
-    PENALTY(dl_depthwise_conv2d_options, activity_regularizer, "penalty on the output"),
-    CONSTRAINT(dl_depthwise_conv2d_options, depthwise_constraint, "what the kernel keeps to"),
-    CONSTRAINT(dl_depthwise_conv2d_options, bias_constraint, "what the bias keeps to"),
+    DL_OUTPUT_FIELDS(dl_depthwise_conv2d_options),
+    DL_INITIALIZER_FIELD(dl_depthwise_conv2d_options, depthwise_initializer, "glorot_uniform", "of the kernel"),
+    DL_INITIALIZER_FIELD(dl_depthwise_conv2d_options, bias_initializer, "zeros", "of the bias"),
+    DL_PENALTY_FIELD(dl_depthwise_conv2d_options, depthwise_regularizer, "penalty on the kernel"),
+    DL_PENALTY_FIELD(dl_depthwise_conv2d_options, bias_regularizer, "penalty on the bias"),
+    DL_PENALTY_FIELD(dl_depthwise_conv2d_options, activity_regularizer, "penalty on the output"),
+    DL_CONSTRAINT_FIELD(dl_depthwise_conv2d_options, depthwise_constraint, "what the kernel keeps to"),
+    DL_CONSTRAINT_FIELD(dl_depthwise_conv2d_options, bias_constraint, "what the bias keeps to"),
     DL_LAYER_FIELDS(dl_depthwise_conv2d_options)};
 
 const dl_layer_def dl_layer_depthwise_conv2d = {
@@ -184,17 +174,18 @@ static const dl_field separable_fields[] = {
     FORMAT(dl_separable_conv2d_options),
     DILATION(dl_separable_conv2d_options),
     MULTIPLIER(dl_separable_conv2d_options),
-    OUTPUT(dl_separable_conv2d_options),
-    INITIALIZER(dl_separable_conv2d_options, depthwise_initializer, "glorot_uniform", "of the depthwise kernel"),
-    INITIALIZER(dl_separable_conv2d_options, pointwise_initializer, "glorot_uniform", "of the 1 x 1 kernel"),
-    INITIALIZER(dl_separable_conv2d_options, bias_initializer, "zeros", "of the bias"),
-    PENALTY(dl_separable_conv2d_options, depthwise_regularizer, "penalty on the depthwise kernel"),
-    PENALTY(dl_separable_conv2d_options, pointwise_regularizer, "penalty on the 1 x 1 kernel"),
-    PENALTY(dl_separable_conv2d_options, bias_regularizer, "penalty on the bias"),
-    PENALTY(dl_separable_conv2d_options, activity_regularizer, "penalty on the output"),
-    CONSTRAINT(dl_separable_conv2d_options, depthwise_constraint, "what the depthwise kernel keeps to"),
-    CONSTRAINT(dl_separable_conv2d_options, pointwise_constraint, "what the 1 x 1 kernel keeps to"),
-    CONSTRAINT(dl_separable_conv2d_options, bias_constraint, "what the bias keeps to"),
+    DL_OUTPUT_FIELDS(dl_separable_conv2d_options),
+    DL_INITIALIZER_FIELD(dl_separable_conv2d_options, depthwise_initializer,
+                         "glorot_uniform", "of the depthwise kernel"),
+    DL_INITIALIZER_FIELD(dl_separable_conv2d_options, pointwise_initializer, "glorot_uniform", "of the 1 x 1 kernel"),
+    DL_INITIALIZER_FIELD(dl_separable_conv2d_options, bias_initializer, "zeros", "of the bias"),
+    DL_PENALTY_FIELD(dl_separable_conv2d_options, depthwise_regularizer, "penalty on the depthwise kernel"),
+    DL_PENALTY_FIELD(dl_separable_conv2d_options, pointwise_regularizer, "penalty on the 1 x 1 kernel"),
+    DL_PENALTY_FIELD(dl_separable_conv2d_options, bias_regularizer, "penalty on the bias"),
+    DL_PENALTY_FIELD(dl_separable_conv2d_options, activity_regularizer, "penalty on the output"),
+    DL_CONSTRAINT_FIELD(dl_separable_conv2d_options, depthwise_constraint, "what the depthwise kernel keeps to"),
+    DL_CONSTRAINT_FIELD(dl_separable_conv2d_options, pointwise_constraint, "what the 1 x 1 kernel keeps to"),
+    DL_CONSTRAINT_FIELD(dl_separable_conv2d_options, bias_constraint, "what the bias keeps to"),
     DL_LAYER_FIELDS(dl_separable_conv2d_options)};
 
 const dl_layer_def dl_layer_separable_conv2d = {

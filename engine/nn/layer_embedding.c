@@ -5,9 +5,9 @@
 static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
     (void)inputs;
     const dl_embedding_options *options = DL_OPTIONS(layer, dl_embedding_options);
-    DL_TRY(dl_layer_add_weight(layer, "embeddings", 2, (int64_t[]){options->input_dim, options->output_dim},
-                               options->embeddings_initializer, options->embeddings_regularizer, true));
-    return dl_layer_constrain(layer, options->embeddings_constraint);
+    return dl_layer_add_constrained(layer, "embeddings", 2, (int64_t[]){options->input_dim, options->output_dim},
+                                    options->embeddings_initializer, options->embeddings_regularizer,
+                                    options->embeddings_constraint);
 }
 
 static dl_status infer(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out, int *outputs) {

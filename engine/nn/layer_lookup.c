@@ -251,25 +251,28 @@ static dl_status adapt(dl_layer *layer, dl_tensor *data) {
 
 /* ---- definitions ------------------------------------------------------------------------------------------------- */
 
-#define MODES "int|multi_hot|count|tf_idf|one_hot"
-#define MAX_TOKENS_HELP                                                                                                \
-    "most tokens of a learned vocabulary, the unknown ones and the mask (of ids) counted; none: no limit"
-#define OOV_HELP "ids for unknown tokens, which are spread over them; 0: such a token is an error"
-#define VOCABULARY_HELP "list of the tokens in the order of their ids; none: learned by adapt"
-#define WEIGHTS_HELP "list of the weights of the vocabulary, for output_mode tf_idf"
-#define MODE_HELP "ids of the tokens, a row of columns for each token (one_hot), or one for all of a sample"
-#define PAD_HELP  "max_tokens columns even if the vocabulary is smaller"
+#define SIZE_FIELDS(type)                                                                                              \
+    DL_INT(type, max_tokens, DL_NONE, 2, DL_HIGHEST, DL_NONE_OK,                                                       \
+           "most tokens of a learned vocabulary, the unknown ones and the mask (of ids) counted; none: no limit"),     \
+    DL_INT(type, num_oov_indices, 1, 0, DL_HIGHEST, 0,                                                                 \
+           "ids for unknown tokens, which are spread over them; 0: such a token is an error")
+#define VOCABULARY_FIELDS(type)                                                                                        \
+    DL_VALUE_FIELD(type, vocabulary, DL_NONE_OK,                                                                       \
+                   "list of the tokens in the order of their ids; none: learned by adapt"),                            \
+    DL_VALUE_FIELD(type, idf_weights, DL_NONE_OK,                                                                      \
+                   "list of the weights of the vocabulary, for output_mode tf_idf")
+#define OUTPUT_FIELDS(type)                                                                                            \
+    DL_ENUM(type, output_mode, "int", "int|multi_hot|count|tf_idf|one_hot", 0,                                         \
+            "ids of the tokens, a row of columns for each token (one_hot), or one for all of a sample"),               \
+    DL_BOOL(type, pad_to_max_tokens, false, 0, "max_tokens columns even if the vocabulary is smaller")
 
 static const dl_field string_fields[] = {
-    DL_INT(dl_string_lookup_options, max_tokens, DL_NONE, 2, DL_HIGHEST, DL_NONE_OK, MAX_TOKENS_HELP),
-    DL_INT(dl_string_lookup_options, num_oov_indices, 1, 0, DL_HIGHEST, 0, OOV_HELP),
+    SIZE_FIELDS(dl_string_lookup_options),
     DL_STRING(dl_string_lookup_options, mask_token, NULL, DL_NONE_OK, "the token with the id 0; none: no token has it"),
     DL_STRING(dl_string_lookup_options, oov_token, "[UNK]", 0, "stands for unknown tokens"),
-    DL_VALUE_FIELD(dl_string_lookup_options, vocabulary, DL_NONE_OK, VOCABULARY_HELP),
-    DL_VALUE_FIELD(dl_string_lookup_options, idf_weights, DL_NONE_OK, WEIGHTS_HELP),
+    VOCABULARY_FIELDS(dl_string_lookup_options),
     DL_BOOL(dl_string_lookup_options, invert, false, 0, "ids to tokens"),
-    DL_ENUM(dl_string_lookup_options, output_mode, "int", MODES, 0, MODE_HELP),
-    DL_BOOL(dl_string_lookup_options, pad_to_max_tokens, false, 0, PAD_HELP),
+    OUTPUT_FIELDS(dl_string_lookup_options),
     DL_LAYER_FIELDS(dl_string_lookup_options)};
 
 const dl_layer_def dl_layer_string_lookup = {
@@ -285,16 +288,13 @@ const dl_layer_def dl_layer_string_lookup = {
     .flags = DL_LAYER_ANY_DTYPE | DL_LAYER_TAKES_TEXT};
 
 static const dl_field integer_fields[] = {
-    DL_INT(dl_integer_lookup_options, max_tokens, DL_NONE, 2, DL_HIGHEST, DL_NONE_OK, MAX_TOKENS_HELP),
-    DL_INT(dl_integer_lookup_options, num_oov_indices, 1, 0, DL_HIGHEST, 0, OOV_HELP),
+    SIZE_FIELDS(dl_integer_lookup_options),
     DL_INT(dl_integer_lookup_options, mask_token, DL_NONE, DL_LOWEST, DL_HIGHEST, DL_NONE_OK,
            "the number with the id 0; none: no number has it"),
     DL_INT(dl_integer_lookup_options, oov_token, -1, DL_LOWEST, DL_HIGHEST, 0, "stands for unknown numbers"),
-    DL_VALUE_FIELD(dl_integer_lookup_options, vocabulary, DL_NONE_OK, VOCABULARY_HELP),
-    DL_VALUE_FIELD(dl_integer_lookup_options, idf_weights, DL_NONE_OK, WEIGHTS_HELP),
+    VOCABULARY_FIELDS(dl_integer_lookup_options),
     DL_BOOL(dl_integer_lookup_options, invert, false, 0, "ids to numbers"),
-    DL_ENUM(dl_integer_lookup_options, output_mode, "int", MODES, 0, MODE_HELP),
-    DL_BOOL(dl_integer_lookup_options, pad_to_max_tokens, false, 0, PAD_HELP),
+    OUTPUT_FIELDS(dl_integer_lookup_options),
     DL_LAYER_FIELDS(dl_integer_lookup_options)};
 
 const dl_layer_def dl_layer_integer_lookup = {

@@ -2,7 +2,7 @@
  * RMSNormalization, GroupNormalization, UnitNormalization. They are the same in training and in inference. */
 #include <string.h>
 
-#include "nn/nn.h"
+#include "nn/weight_fields.h"
 
 /* ---- axes -------------------------------------------------------------------------------------------------------- */
 
@@ -68,6 +68,18 @@ static dl_tensor *move_axes(dl_layer_call *call, dl_tensor *x, const axis_order 
     return order->moves && x ? dl_permute(call->context, x, x->dims, back ? order->back : order->to_end) : x;
 }
 
+/* Of layers with gamma and beta. */
+#define CENTER_AND_SCALE_FIELDS                                                                                        \
+    DL_REAL(TYPE, epsilon, 0.001, 0.0, DL_HIGHEST, 0, "added to the variance"),                                        \
+    DL_BOOL(TYPE, center, true, 0, "add beta"),                                                                        \
+    DL_BOOL(TYPE, scale, true, 0, "multiply by gamma"),                                                                \
+    DL_INITIALIZER_FIELD(TYPE, beta_initializer, "zeros", "of beta"),                                                  \
+    DL_INITIALIZER_FIELD(TYPE, gamma_initializer, "ones", "of gamma"),                                                 \
+    DL_PENALTY_FIELD(TYPE, beta_regularizer, "penalty on beta"),                                                       \
+    DL_PENALTY_FIELD(TYPE, gamma_regularizer, "penalty on gamma"),                                                     \
+    DL_CONSTRAINT_FIELD(TYPE, beta_constraint, "what beta keeps to"),                                                  \
+    DL_CONSTRAINT_FIELD(TYPE, gamma_constraint, "what gamma keeps to")
+
 /* ---- LayerNormalization ------------------------------------------------------------------------------------------ */
 
 static dl_status build_layer_normalization(dl_layer *layer, const dl_inputs *inputs) {
@@ -77,15 +89,13 @@ static dl_status build_layer_normalization(dl_layer *layer, const dl_inputs *inp
     DL_TRY(read_axes(layer, &options->axis, inputs->specs, &order));
     DL_TRY(axis_sizes(layer, inputs->specs, &order, sizes));
     if (options->scale) {
-        DL_TRY(dl_layer_add_weight(layer, "gamma", order.count, sizes, options->gamma_initializer,
-                                   options->gamma_regularizer, true));
-        DL_TRY(dl_layer_constrain(layer, options->gamma_constraint));
+        DL_TRY(dl_layer_add_constrained(layer, "gamma", order.count, sizes, options->gamma_initializer,
+                                        options->gamma_regularizer, options->gamma_constraint));
     }
     if (!options->center)
         return DL_OK;
-    DL_TRY(dl_layer_add_weight(layer, "beta", order.count, sizes, options->beta_initializer, options->beta_regularizer,
-                               true));
-    return dl_layer_constrain(layer, options->beta_constraint);
+    return dl_layer_add_constrained(layer, "beta", order.count, sizes, options->beta_initializer,
+                                    options->beta_regularizer, options->beta_constraint);
 }
 
 static dl_status infer_layer_normalization(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out,
@@ -108,15 +118,7 @@ static dl_status call_layer_normalization(dl_layer *layer, dl_layer_call *call) 
 #define TYPE dl_layer_normalization_options
 static const dl_field layer_fields[] = {
     DL_INTS(TYPE, axis, "-1", 0, DL_LOWEST, DL_HIGHEST, DL_POSITION, "the dimensions that are normalized together"),
-    DL_REAL(TYPE, epsilon, 0.001, 0.0, DL_HIGHEST, 0, "added to the variance"),
-    DL_BOOL(TYPE, center, true, 0, "add beta"),
-    DL_BOOL(TYPE, scale, true, 0, "multiply by gamma"),
-    DL_OBJECT(TYPE, beta_initializer, "zeros", &dl_initializer_family, 0, "of beta"),
-    DL_OBJECT(TYPE, gamma_initializer, "ones", &dl_initializer_family, 0, "of gamma"),
-    DL_OBJECT(TYPE, beta_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on beta"),
-    DL_OBJECT(TYPE, gamma_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on gamma"),
-    DL_OBJECT(TYPE, beta_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what beta keeps to"),
-    DL_OBJECT(TYPE, gamma_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what gamma keeps to"),
+    CENTER_AND_SCALE_FIELDS,
     DL_LAYER_FIELDS(TYPE)};
 
 const dl_layer_def dl_layer_layer_normalization = {
@@ -228,15 +230,13 @@ static dl_status build_group_normalization(dl_layer *layer, const dl_inputs *inp
         return dl_fail(DL_SHAPE, "GroupNormalization: groups = %lld does not divide the %lld channels of inputs %s",
                        (long long)options->groups, (long long)channels, dl_spec_text_of(in).at);
     if (options->scale) {
-        DL_TRY(dl_layer_add_weight(layer, "gamma", 1, &channels, options->gamma_initializer,
-                                   options->gamma_regularizer, true));
-        DL_TRY(dl_layer_constrain(layer, options->gamma_constraint));
+        DL_TRY(dl_layer_add_constrained(layer, "gamma", 1, &channels, options->gamma_initializer,
+                                        options->gamma_regularizer, options->gamma_constraint));
     }
     if (!options->center)
         return DL_OK;
-    DL_TRY(dl_layer_add_weight(layer, "beta", 1, &channels, options->beta_initializer, options->beta_regularizer,
-                               true));
-    return dl_layer_constrain(layer, options->beta_constraint);
+    return dl_layer_add_constrained(layer, "beta", 1, &channels, options->beta_initializer, options->beta_regularizer,
+                                    options->beta_constraint);
 }
 
 static dl_status infer_group_normalization(const dl_layer *layer, const dl_inputs *inputs, dl_spec *out,
@@ -268,15 +268,7 @@ static dl_status call_group_normalization(dl_layer *layer, dl_layer_call *call) 
 static const dl_field group_fields[] = {
     DL_INT(TYPE, groups, 32, -1, DL_HIGHEST, 0, "groups that the channels are cut into; -1: one for each channel"),
     DL_INT(TYPE, axis, -1, DL_LOWEST, DL_HIGHEST, DL_POSITION, "the dimension of the channels"),
-    DL_REAL(TYPE, epsilon, 0.001, 0.0, DL_HIGHEST, 0, "added to the variance"),
-    DL_BOOL(TYPE, center, true, 0, "add beta"),
-    DL_BOOL(TYPE, scale, true, 0, "multiply by gamma"),
-    DL_OBJECT(TYPE, beta_initializer, "zeros", &dl_initializer_family, 0, "of beta"),
-    DL_OBJECT(TYPE, gamma_initializer, "ones", &dl_initializer_family, 0, "of gamma"),
-    DL_OBJECT(TYPE, beta_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on beta"),
-    DL_OBJECT(TYPE, gamma_regularizer, NULL, &dl_regularizer_family, DL_NONE_OK, "penalty on gamma"),
-    DL_OBJECT(TYPE, beta_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what beta keeps to"),
-    DL_OBJECT(TYPE, gamma_constraint, NULL, &dl_constraint_family, DL_NONE_OK, "what gamma keeps to"),
+    CENTER_AND_SCALE_FIELDS,
     DL_LAYER_FIELDS(TYPE)};
 
 const dl_layer_def dl_layer_group_normalization = {

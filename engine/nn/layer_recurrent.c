@@ -49,9 +49,8 @@ static dl_status raise_forget_bias(dl_tensor *bias, int64_t units) {
 static dl_status add_bias(dl_layer *layer, int64_t columns) {
     const dl_recurrent_options *options = options_of(layer);
     bool two = kind_of(layer) == GRU && options->reset_after;
-    DL_TRY(dl_layer_add_weight(layer, "bias", two ? 2 : 1, two ? (int64_t[]){2, columns} : &columns,
-                               options->bias_initializer, options->bias_regularizer, true));
-    DL_TRY(dl_layer_constrain(layer, options->bias_constraint));
+    DL_TRY(dl_layer_add_constrained(layer, "bias", two ? 2 : 1, two ? (int64_t[]){2, columns} : &columns,
+                                    options->bias_initializer, options->bias_regularizer, options->bias_constraint));
     if (kind_of(layer) == LSTM && options->unit_forget_bias)
         return raise_forget_bias(layer->weights[2].value, options->units);
     return DL_OK;
@@ -66,12 +65,11 @@ static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
         return dl_fail(DL_SHAPE, "%s needs to know the last size of its inputs, got %s", dl_layer_class(layer),
                        dl_spec_text_of(in).at);
     DL_TRY(dl_layer_check_sizes(layer, in));
-    DL_TRY(dl_layer_add_weight(layer, "kernel", 2, (int64_t[]){features, columns}, options->kernel_initializer,
-                               options->kernel_regularizer, true));
-    DL_TRY(dl_layer_constrain(layer, options->kernel_constraint));
-    DL_TRY(dl_layer_add_weight(layer, "recurrent_kernel", 2, (int64_t[]){options->units, columns},
-                               options->recurrent_initializer, options->recurrent_regularizer, true));
-    DL_TRY(dl_layer_constrain(layer, options->recurrent_constraint));
+    DL_TRY(dl_layer_add_constrained(layer, "kernel", 2, (int64_t[]){features, columns}, options->kernel_initializer,
+                                    options->kernel_regularizer, options->kernel_constraint));
+    DL_TRY(dl_layer_add_constrained(layer, "recurrent_kernel", 2, (int64_t[]){options->units, columns},
+                                    options->recurrent_initializer, options->recurrent_regularizer,
+                                    options->recurrent_constraint));
     return options->use_bias ? add_bias(layer, columns) : DL_OK;
 }
 

@@ -15,9 +15,9 @@ static bool is_reverse(const dl_arguments *arguments) {
 static dl_status build(dl_layer *layer, const dl_inputs *inputs) {
     (void)inputs;
     const dl_reversible_embedding_options *options = DL_OPTIONS(layer, dl_reversible_embedding_options);
-    DL_TRY(dl_layer_add_weight(layer, "embeddings", 2, (int64_t[]){options->input_dim, options->output_dim},
-                               options->embeddings_initializer, options->embeddings_regularizer, true));
-    DL_TRY(dl_layer_constrain(layer, options->embeddings_constraint));
+    DL_TRY(dl_layer_add_constrained(layer, "embeddings", 2, (int64_t[]){options->input_dim, options->output_dim},
+                                    options->embeddings_initializer, options->embeddings_regularizer,
+                                    options->embeddings_constraint));
     if (options->tie_weights)
         return DL_OK;
     return dl_layer_add_weight(layer, "reverse_embeddings", 2, (int64_t[]){options->output_dim, options->input_dim},

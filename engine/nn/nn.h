@@ -166,6 +166,9 @@ dl_tensor *dl_regularize(const dl_object *regularizer, dl_tensor *weight);
 dl_status dl_check_constraint(const dl_object *constraint, const dl_tensor *weight);
 /* Changes a contiguous weight that was checked; allocates nothing, cannot fail. */
 void dl_constrain(const dl_object *constraint, dl_tensor *weight);
+/* In build: a trainable weight with what it keeps to (both objects beside the initializer may be NULL). */
+dl_status dl_layer_add_constrained(dl_layer *layer, const char *name, int dims, const int64_t *shape,
+                                   dl_object *initializer, dl_object *regularizer, dl_object *constraint);
 /* The dimension of inputs `in` that an argument (its name is for the message) says; DL_SHAPE if they have it not. */
 dl_status dl_layer_axis(const dl_layer *layer, const char *argument, int64_t axis, const dl_spec *in, int *out);
 /* DL_UNSUPPORTED unless data_format is NULL or "channels_last". */
