@@ -1,9 +1,11 @@
 --- help(x): what is known of x, printed. x is a definition (dlua.layers.Dense), an instance of one, a function, a
--- method, a table of the library (dlua.losses), or a name of any of them ("Dense", "fit", "dlua.losses").
+-- method, a table of the library (dlua.losses), a name of any of them ("Dense", "fit", "dlua.losses"), or a topic
+-- (topics.lua).
 --
 -- Nothing is described here: dlua.describe gives what definitions say, and what was noted beside each function, table
 -- and property where it is registered. help.text(x) is the text that help prints.
 local dlua = require "dlua"
+local topics = require "dlua.topics"
 require "dlua.model" -- adds what of models is written in Lua
 
 local help = {}
@@ -232,19 +234,26 @@ local function walk(visit)
   enter(dlua, "dlua.")
 end
 
---- What has a name, as a list of {path =, value =}: "Dense", "layers.Dense", "model:fit", "dlua.losses"; and all names,
--- as keys. Where nothing is spelt so, capitals do not matter.
+--- What has a name, as a list of {path =, value =}: "Dense", "layers.Dense", "model:fit", "dlua.losses"; a topic's
+-- value is its text; and all names, as keys. Where nothing is spelt so, capitals do not matter.
 local function find(text)
   local ending = "." .. text:gsub(":", "."):gsub("^dlua%.", ""):gsub("^model%.", "Model.")
   local found, alike, names = {}, {}, {}
-  walk(function(path, name, value)
+  local function visit(path, name, value)
     names[name] = true
     local tail = ("." .. path):sub(-#ending)
     local list = tail == ending and found or tail:lower() == ending:lower() and alike
     if list then
       list[#list + 1] = { path = path, value = value }
     end
-  end)
+  end
+  walk(visit)
+  for _, topic in ipairs(topics) do
+    local value = topic.functions and topic.text .. "\n" .. wrap("  ", topic.functions, "") or topic.text
+    for _, name in ipairs(topic.names) do
+      visit(name, name, value)
+    end
+  end
   found = found[1] and found or alike
   table.sort(found, function(a, b)
     return a.path < b.path
@@ -295,20 +304,29 @@ local introduction = [[
 help(x) shows what is known of x: help(dlua.layers.Dense), help(dlua.matmul), help(model), or a name: help "fit".
 What dlua holds:]]
 
---- The tables of dlua with a line on each, then the names of its functions.
+--- The tables of dlua with a line on each, then the names of its functions and of the topics.
 local function overview()
-  local tables, functions = {}, {}
+  local tables, functions, names, elsewhere = {}, {}, {}, {}
   load_parts()
+  for place, topic in ipairs(topics) do
+    names[place] = topic.names[1]
+    for _, name in ipairs(topic.functions or {}) do
+      elsewhere[name] = true
+    end
+  end
   for name, value in pairs(dlua) do
     if type(value) == "table" then
       tables[name] = value
-    elseif dlua.describe(value) then
+    elseif dlua.describe(value) and not elsewhere[name] then
       functions[#functions + 1] = name
     end
   end
   table.sort(functions)
   local lines = content_lines(tables)
-  return table.concat({ introduction, table.concat(lines, "\n"), "and the functions", wrap("  ", functions, "") }, "\n")
+  return table.concat({
+    introduction, table.concat(lines, "\n"), "and the functions", wrap("  ", functions, ""),
+    "There is help on", wrap("  ", names, ""),
+  }, "\n")
 end
 
 local function unknown(x)

@@ -244,6 +244,65 @@ describe("help", function()
   end)
 end)
 
+describe("a topic of help", function()
+  it("has its text for each of its names, in any case, and is listed", function()
+    assert.matches("^indexing: .*both ends of a range", help.text "indexing")
+    assert.equal(help.text "indexing", help.text "Slicing")
+    assert.matches("^strict: require", help.text "strict")
+    assert.matches("^none: dlua.none stands", help.text "none")
+    assert.matches("\n  indexing, strict, callback, none, extending$", printed())
+    assert.matches("did you mean 'slicing'", printed "slicng")
+  end)
+
+  it("shows indexing that works", function()
+    local t = dlua.arange(20):reshape(4, 5)
+    local scope = { t = t, mask = t:gt(7), index = dlua.tensor { 1, 3 }, dlua = dlua }
+    local shapes = {
+      ["t[2]"] = { 5 }, ["t[{2, 3}]"] = {}, ["t[{2, {3, 5}}]"] = { 3 }, ["t[{{}, -1}]"] = { 4 },
+      ["t[{{1, -1, 2}}]"] = { 2, 5 }, ["t[mask]"] = { 12 }, ["t[index]"] = { 2, 5 },
+    }
+    local count = 0
+    for code in help.text("indexing"):gmatch("\n  (%S.-)  ") do
+      if code:find("=", 1, true) then
+        assert(load(code, code, "t", scope))()
+        assert.same({ 0, 0, 0 }, t[{ 2, { 3, 5 } }]:totable())
+      else
+        assert.same(shapes[code], assert(load("return " .. code, code, "t", scope))().shape)
+      end
+      count = count + 1
+    end
+    assert.equal(8, count)
+  end)
+
+  it("names the events of a callback, all that fit tells", function()
+    local heard, callback = {}, {}
+    for event in help.text("on_epoch_end"):gmatch("(on_[%w_]+)%(self") do
+      callback[event] = function() heard[event] = true end
+    end
+    local model = dlua.Sequential { dlua.layers.Dense { 1 } }
+    model:compile { loss = "mse" }
+    local x, y = dlua.ones(4, 2), dlua.ones(4, 1)
+    model:fit { x, y, validation_data = { x, y }, verbose = 0, callbacks = { callback } }
+    local count = 0
+    for event in help.text("callback"):gmatch("(on_[%w_]+)%(self") do -- fit has added model and params
+      assert(heard[event], event)
+      assert.equal(help.text "callback", help.text(event))
+      count = count + 1
+    end
+    assert.equal(8, count)
+  end)
+
+  it("names functions for libraries apart from those that scripts use", function()
+    local listed = printed():match("and the functions\n(.*)\nThere is help on")
+    for name in help.text("extending"):match("line%.\n(.*)"):gmatch("[%w_]+") do
+      assert.is_function(dlua[name])
+      assert(not listed:find("%f[%w_]" .. name .. "%f[^%w_]"), name)
+    end
+    assert.matches("dlua%.raise%(message%)", help.text "raise")
+    assert.matches("%f[%w_]matmul%f[^%w_]", listed)
+  end)
+end)
+
 describe("what tensors and layers have besides", function()
   it("tells tensors from other values", function()
     assert.is_true(dlua.is_tensor(dlua.ones(2)))
