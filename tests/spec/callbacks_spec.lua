@@ -88,6 +88,10 @@ describe("EarlyStopping", function()
     assert.are.equal(5, play(stop, fake_model(), losses(0.1, 0.2, 0.3, 0.4, 0.5, 0.6)))
   end)
 
+  it("never stops after the first epoch, whose value may be none", function()
+    assert.are.equal(2, play(callbacks.EarlyStopping {}, fake_model(), losses(0 / 0, 0 / 0, 0.5)))
+  end)
+
   it("lists what there is when the value is missing", function()
     local text = support.message_of(function()
       play(callbacks.EarlyStopping { monitor = "val_lose" }, fake_model(), losses(0.5))
@@ -107,6 +111,13 @@ describe("ModelCheckpoint", function()
     local model = fake_model()
     play(callbacks.ModelCheckpoint { "{epoch}", save_best_only = true }, model, losses(0.5, 0.6, 0.4))
     assert.are.same({ "1", "3" }, model.saved)
+  end)
+
+  it("saves only what is better than initial_value_threshold", function()
+    local model = fake_model()
+    play(callbacks.ModelCheckpoint { "w{epoch}", save_best_only = true, initial_value_threshold = 0.4 }, model,
+      losses(0.5, 0.45, 0.35, 0.38))
+    assert.are.same({ "w3" }, model.saved)
   end)
 
   it("saves every so many batches", function()
@@ -183,6 +194,16 @@ describe("TerminateOnNaN", function()
     assert.is_true(ok)
     assert.are.same({ 1 }, history.epoch)
     assert.matches("Batch 1: the loss is NaN", said, 1, true)
+  end)
+
+  it("stops at infinities of both signs, and at nothing else", function()
+    local callback = callbacks.TerminateOnNaN { raise_error = true }
+    for _, loss in ipairs { math.huge, -math.huge } do
+      assert.matches("Batch 3: the loss is infinite", support.message_of(function()
+        callback:on_train_batch_end(3, { loss = loss })
+      end), 1, true)
+    end
+    callback:on_train_batch_end(3, { loss = -1e300 })
   end)
 
   it("raises an error if asked to", function()
@@ -267,6 +288,18 @@ describe("CSVLogger", function()
     assert.are.same({ "NA", "0.125", "NA" }, columns.learning_rate)
     assert.are.equal(first.loss[1], tonumber(columns.loss[1]))
     assert.are.equal(second.loss[1], tonumber(columns.loss[2]))
+  end)
+
+  it("reads its columns back with any separator", function()
+    for _, separator in ipairs { "|", ".", "%", "+", "; " } do
+      for epoch = 1, 2 do
+        local log = callbacks.CSVLogger { path, separator = separator, append = epoch > 1 }
+        log:on_train_begin {}
+        log:on_epoch_end(epoch, { loss = 1, mae = 2 })
+      end
+      local file <close> = io.open(path)
+      assert.are.equal("epoch,loss,mae\n1,1,2\n2,1,2\n", (file:read("a"):gsub("[%" .. separator .. "]+", ",")))
+    end
   end)
 
   it("refuses a file that is no log, and a folder that is not there", function()

@@ -314,6 +314,11 @@ describe("fit", function()
       assert.matches("'x' has 320 samples and 'y' has 100", text, 1, true)
     end)
 
+    it("refuses a tensor without a dimension of samples", function()
+      assert.matches("argument 'x' is a single number; it needs a first dimension of samples",
+        message { dlua.tensor(1.0), y }, 1, true)
+    end)
+
     it("refuses an empty tensor", function()
       assert.matches("no samples", message { dlua.zeros(0, 8, 8), dlua.zeros(0, { dtype = "int64" }) }, 1, true)
     end)

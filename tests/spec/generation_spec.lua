@@ -192,6 +192,66 @@ describe("generate", function()
     assert.is_true(short.shape[2] <= long.shape[2])
   end)
 
+  --- A model whose next id depends on the last one with these probabilities, a row for each id.
+  local function transitions(rows)
+    local model = dlua.Sequential { layers.Embedding { KINDS, KINDS, input_shape = { dlua.none } } }
+    model:build { dlua.none, dlua.none }
+    model:set_weights { (dlua.tensor(rows) + 1e-9):log() }
+    return model
+  end
+
+  it("ends a search when as many sequences have ended as there are beams, of which the best per length wins", function()
+    -- from 1: the end (5) is likeliest; by way of 3 it is near; by way of 2 and 4 it is later, and surer
+    local model = transitions {
+      { 0, 0.3, 0.29, 0, 0.41 }, { 0, 0, 0, 0.99, 0.01 }, { 0.01, 0, 0, 0, 0.99 }, { 0.01, 0, 0, 0, 0.99 },
+      { 1, 0, 0, 0, 0 },
+    }
+    local function search(beams, penalty)
+      return model:generate({
+        { 1 }, max_new_tokens = 6, num_beams = beams, stop_token_ids = { 5 }, length_penalty = penalty,
+      }):totable()[1]
+    end
+    assert.same({ 1, 3, 5 }, search(2))
+    assert.same({ 1, 5 }, search(2, 0))
+  end)
+
+  it("draws as temperature, top_k and top_p say, each alone too", function()
+    local model = transitions {
+      { 0.1, 0.2, 0.3, 0.4, 0 }, { 1, 0, 0, 0, 0 }, { 1, 0, 0, 0, 0 }, { 1, 0, 0, 0, 0 }, { 1, 0, 0, 0, 0 },
+    }
+    local prompts = dlua.ones(2000, 1):to "int64"
+    local function shares(options)
+      dlua.manual_seed(1)
+      options[1], options.max_new_tokens = prompts, 1
+      local ids, list = model:generate(options)[{ {}, 2 }], {}
+      for kind = 1, 4 do
+        list[kind] = ids:eq(kind):float():mean():item()
+      end
+      return list
+    end
+    local nucleus, two, cold = shares { top_p = 0.7 }, shares { top_k = 2 }, shares { temperature = 0.5 }
+    for _, list in ipairs { nucleus, two } do
+      assert.same({ 0, 0 }, { list[1], list[2] })
+      assert.is_near(4 / 7, list[4], 0.05)
+    end
+    for kind = 1, 4 do -- p^2, normalized
+      assert.is_near(kind * kind / 30, cold[kind], 0.05)
+    end
+    assert.same({ 0, 0, 0, 1 }, shares { temperature = 0, top_k = 3 })
+  end)
+
+  it("ends where one sequence stops and the other is full", function()
+    local model = transitions {
+      { 0, 1, 0, 0, 0 }, { 0, 0, 0, 0, 1 }, { 0, 0, 0, 1, 0 }, { 0, 0, 0, 1, 0 }, { 0, 0, 0, 1, 0 },
+    }
+    local calls = 0
+    local ids = model:generate {
+      { { 1, 2 }, { 3, 0 } }, max_new_tokens = 2, stop_token_ids = { 5 }, callback = function() calls = calls + 1 end,
+    }
+    assert.same({ { 1, 2, 5 }, { 3, 4, 4 } }, ids:totable())
+    assert.equal(2, calls)
+  end)
+
   it("knows the probabilities of a Softmax layer too", function()
     dlua.manual_seed(7)
     local logits = layers.Dense { KINDS, kernel_initializer = dlua.initializers.RandomNormal { stddev = 2 } }
@@ -409,7 +469,8 @@ describe("prompts of several lengths", function()
 
   it("give what each gives alone", function()
     for _, model in ipairs(models()) do
-      for _, more in ipairs { {}, { num_beams = 3 }, { stop_token_ids = { 2 } }, { max_length = 4 } } do
+      for _, more in ipairs { {}, { num_beams = 3 }, { stop_token_ids = { 2 } }, { max_length = 4 },
+        { max_length = 2 } } do
         local function generate(prompt)
           local options = { prompt, max_new_tokens = 6 }
           for key, value in pairs(more) do

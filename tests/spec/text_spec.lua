@@ -215,6 +215,15 @@ describe("a model that begins with texts", function()
     }))
   end)
 
+  it("takes lists of strings for several inputs", function()
+    local first, second = dlua.Input { shape = { dlua.none }, dtype = "uint8" },
+      dlua.Input { shape = { dlua.none }, dtype = "uint8" }
+    local lookup = layers.StringLookup { vocabulary = { "a", "b" } }
+    local model = dlua.Model { { first, second }, { lookup(first), lookup(second) } }
+    local x, y = model:predict { { { "a", "b" }, { "b", "c" } } }
+    assert.same({ { 2, 3 }, { 3, 1 } }, { x:totable(), y:totable() })
+  end)
+
   it("may be a graph whose input is bytes", function()
     dlua.manual_seed(3)
     local vectorize = layers.TextVectorization { output_mode = "multi_hot" }
