@@ -400,4 +400,5 @@ const dl_layer_def dl_layer_rescaling = {
                    "become the layer's.", .formula = "x * scale + offset", .shapes = "any shape -> the same",
                    .fields = rescaling_fields, .options_size = sizeof(dl_rescaling_options)},
     .minimum_inputs = 1, .maximum_inputs = 1, .minimum_dims = 1,
-    .infer = rescaling_infer, .call = call_rescaling, .flags = DL_LAYER_ANY_DTYPE | DL_LAYER_STEPWISE};
+    .infer = rescaling_infer, .call = call_rescaling,
+    .flags = DL_LAYER_KEEPS_MASK | DL_LAYER_ANY_DTYPE | DL_LAYER_STEPWISE};

@@ -115,6 +115,10 @@ describe("a recurrent layer", function()
       assert.is_truthy(message:find(case[3], 1, true), message)
     end
     assert.is_truthy(support.message_of(layers.Bidirectional, { layers.Dense { 3 } }):find "recurrent layer")
+    local differing = support.message_of(layers.Bidirectional, {
+      layers.GRU { 3 }, backward_layer = layers.GRU { 3, go_backwards = true, stateful = true },
+    })
+    assert.is_truthy(differing:find("must have the same stateful", 1, true), differing)
     assert.is_truthy(support.message_of(layers.RNN, { layers.Dense { 3 } }):find "Dense is no cell")
   end)
 end)
@@ -180,6 +184,11 @@ describe("a cell", function()
     local Wrong = layers.define { name = "WrongCell", state_size = { 3, 4 },
                                   call = function(_, inputs) return inputs[2], inputs[2] end }
     assert.is_truthy(support.message_of(layers.RNN { Wrong {} }, dlua.randn(2, 4, 5)):find "with 2 states")
+    local Narrow = layers.define { name = "NarrowCell", state_size = 3,
+                                   call = function(_, inputs) return inputs[2], inputs[1] end }
+    local narrow = support.message_of(layers.RNN { Narrow {} }, dlua.randn(2, 4, 5))
+    assert.is_truthy(narrow:find("is {*, 5}; by its state_size the last size must be 3", 1, true)
+      or narrow:find("is {2, 5}; by its state_size the last size must be 3", 1, true), narrow)
     local Nothing = layers.define { name = "NothingCell", state_size = 0.5,
                                     call = function(_, inputs) return inputs[2], inputs[2] end }
     local message = support.message_of(layers.RNN { Nothing {} }, dlua.randn(2, 4, 5))
@@ -188,6 +197,41 @@ describe("a cell", function()
 end)
 
 describe("padded sequences in a model", function()
+  it("keep their mask in layers that keep steps apart, as in Keras, and in no others", function()
+    local keep = {
+      Activation = { "sigmoid" }, AlphaDropout = { 0.5 }, BatchNormalization = {}, Dense = { 2 }, Dropout = { 0.5 },
+      ELU = {}, GaussianDropout = { 0.5 }, GaussianNoise = { 0.5 }, LayerNormalization = {}, LeakyReLU = {},
+      PReLU = {}, Rescaling = { 2, offset = 1 }, ReLU = {}, Softmax = {}, SpatialDropout1D = { 0.5 },
+      TimeDistributed = { layers.Dense { 2 } }, UnitNormalization = {},
+    }
+    local drop = {
+      Conv1D = { 2, 1 }, Cropping1D = { 0 }, MaxPooling1D = { 1 }, Permute = { { 1, 2 } }, Reshape = { { 3, 2 } },
+      UpSampling1D = { 1 }, ZeroPadding1D = { 0 },
+    }
+    local x = dlua.tensor { { { 1.0, 2 }, { 0, 0 }, { 3, 4 } } }
+    for place, list in ipairs { keep, drop } do
+      for name, options in pairs(list) do
+        local input = dlua.Input { shape = { 3, 2 } }
+        local y = layers[name](options)(layers.Masking {} (input) * 1 + 0.5)
+        local all, mean = dlua.Model { input, { y, layers.GlobalAveragePooling1D {} (y) } } (x)
+        local expected = place == 1 and (all[{ {}, 1 }] + all[{ {}, 3 }]) / 2 or all:mean(2)
+        assert(largest(expected - mean) < 1e-6, name)
+      end
+    end
+  end)
+
+  it("pass their mask through both outputs of a Bidirectional that merges none", function()
+    dlua.manual_seed(5)
+    local ids = dlua.Input { shape = { 4 }, dtype = "int64" }
+    local both = layers.Bidirectional { layers.GRU { 3, return_sequences = true }, merge_mode = dlua.none }
+    local forward, backward = both(layers.Embedding { 6, 2, mask_zero = true } (ids))
+    local model = dlua.Model { ids, { forward, backward, layers.GlobalAveragePooling1D {} (forward),
+      layers.GlobalAveragePooling1D {} (backward) } }
+    local f, b, f_mean, b_mean = model(dlua.tensor { { 2, 5, 0, 0 } })
+    assert.is_true(largest(f:sum(2) / 2 - f_mean) < 1e-6)
+    assert.is_true(largest(b:sum(2) / 2 - b_mean) < 1e-6)
+  end)
+
   --- Sequences of different lengths, zeros behind; the target is the sum of the first feature.
   local function make_data(count, steps)
     local x = dlua.randn(count, steps, 2) * 0.5
