@@ -68,16 +68,13 @@ static dl_status convert_configs(dl_context *context, direction to, const dl_fam
     return definition != NULL ? convert_fields(context, to, definition, config) : DL_OK;
 }
 
-/* What may hold configs: fields of objects, alternatives of which one is an object, and trees, which hold layers (those
- * of Sequential). */
+/* Configs are the values of fields of objects, and of alternatives of which one is an object. */
 static dl_status convert_value(dl_context *context, direction to, const dl_definition *definition,
                                const dl_field *field, dl_value *value) {
     if (has_positions(field))
         return shift(to, definition, field, value);
     if (field->kind == DL_FIELD_OBJECT || field->kind == DL_FIELD_OBJECTS)
         return convert_configs(context, to, field->family, value);
-    if (field->kind == DL_FIELD_VALUE)
-        return convert_configs(context, to, &dl_layer_family, value);
     dl_status status = DL_OK;
     if (field->kind == DL_FIELD_ALTERNATIVE)
         for (const dl_field *other = field->alternatives; status == DL_OK && other->kind != DL_FIELD_END; other++)

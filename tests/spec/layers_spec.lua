@@ -219,6 +219,12 @@ describe("objects", function()
     local model = dlua.Sequential { layers.TimeDistributed(each), layers.Dense {
       1, kernel_constraint = { class_name = "MaxNorm", config = { max_value = 2, axis = 2 } },
     } }
+    local x = dlua.Input { shape = { 3, 4 } }
+    local graph = dlua.Model { inputs = x, outputs = layers.Softmax { axis = 2 } (x) }
+    for place, config in ipairs { graph:get_config(), model:get_config() } do
+      local list = config.config.layers
+      assert.same(place == 1 and 2 or { 2, -1 }, place == 1 and list[2].config.axis or list[1].config.layer.config.axis)
+    end
     local inside = dlua.model_from_config(model:get_config()).layers
     assert.same({ 2, -1 }, inside[1].layer.axis)
     assert.same({ 2 }, inside[2].kernel_constraint.axis)

@@ -31,6 +31,29 @@ describe("a merging layer", function()
     assert.matches("axis", message)
   end)
 
+  --- A model of one input of two features, which goes masked where it is 0 and plain into merge(masked, plain).
+  local function with_masks(merge)
+    local x = dlua.Input { shape = { 3, 2 } }
+    return dlua.Model { x, merge(layers.Masking {} (x), x) }
+  end
+
+  it("has a mask where all of its inputs have one, and none otherwise", function()
+    local x = dlua.tensor { { { 1.0, 2 }, { 0, 0 }, { 3, 4 } } }
+    local some = with_masks(function(a, b) return layers.GlobalAveragePooling1D {} (layers.Add {} { a, b }) end)
+    local all = with_masks(function(a) return layers.GlobalAveragePooling1D {} (layers.Add {} { a, a }) end)
+    local both = some(x)
+    assert.are.near(8 / 3, both[{ 1, 1 }]:item(), 1e-6)
+    assert.are.same({ 4, 6 }, values(all(x)))
+  end)
+
+  it("compares a masked step with none of the steps that count", function()
+    local x = dlua.tensor { { { -1.0, -2 }, { 0, 0 }, { -3, -4 } } }
+    local maximum = with_masks(function(a, b) return layers.Maximum {} { a, b - 5, b - 9 } end)
+    assert.are.same({ { -1, -2 }, { -5, -5 }, { -3, -4 } }, maximum(x):totable()[1])
+    local minimum = with_masks(function(a, b) return layers.Minimum {} { a, b + 5, b + 9 } end)
+    assert.are.same({ { -1, -2 }, { 5, 5 }, { -3, -4 } }, minimum(x):totable()[1])
+  end)
+
   it("does not drop inputs behind a hole, or keys that are no place", function()
     local a, b = tensor(1, 2), tensor(3, 4)
     local message_of = support.message_of
