@@ -48,11 +48,14 @@ static inline vector relu_vector(vector v) {
     return (vector)(~negative & (mask_vector)v);
 }
 
-typedef void micro_function(const product *p, const real *a, const real *b, real *c, const real *bias);
+typedef void micro_function(const product *p, const real *a, const real *b, real *c, const real *bias, real *copy);
 
-/* micro_MRxNV: one block of C; bias (whole vectors, may be null) is added to each row. */
-#define MICRO(MR, NV)                                                                                                  \
-    static void micro_##MR##x##NV(const product *p, const real *a, const real *b, real *c, const real *bias) {         \
+/* micro_MRxNV: one block of C; bias (whole vectors, may be null) is added to each row. copying_MRxNV leaves the panel
+ * of B in `copy` as well, row after row (the stores cost nothing beside the multiply-adds), and has the next panel
+ * fetched into L2, which the processor does not foresee where rows are a page apart. */
+#define MICRO(name, MR, NV, COPIES)                                                                                    \
+    static void name##_##MR##x##NV(const product *p, const real *a, const real *b, real *c, const real *bias,          \
+                                   real *copy) {                                                                       \
         vector sum[MR][NV] = {{{0}}};                                                                                  \
         const int64_t a_row = p->a_row, a_column = p->a_column, b_row = p->b_row;                                      \
         for (int64_t s = 0; s < p->segments; s++) {                                                                    \
@@ -60,6 +63,11 @@ typedef void micro_function(const product *p, const real *a, const real *b, real
             for (int64_t k = p->k; k > 0; k--) {                                                                       \
                 vector across[NV];                                                                                     \
                 DL_UNROLL(16) for (int j = 0; j < NV; j++) across[j] = TYPED(dl_load)(b + j * LANES);                  \
+                if (COPIES) {                                                                                          \
+                    DL_UNROLL(16) for (int j = 0; j < NV; j++) TYPED(dl_store)(copy + j * LANES, across[j]);           \
+                    copy += NV * LANES;                                                                                \
+                    __builtin_prefetch(b + NV * LANES, 0, 2);                                                          \
+                }                                                                                                      \
                 DL_UNROLL(16) for (int i = 0; i < MR; i++) {                                                           \
                     vector down = TYPED(dl_splat)(at[i * a_row]);                                                      \
                     DL_UNROLL(16) for (int j = 0; j < NV; j++) sum[i][j] += down * across[j];                          \
@@ -78,24 +86,30 @@ typedef void micro_function(const product *p, const real *a, const real *b, real
         }                                                                                                              \
     }
 
-#define MICRO_HEIGHTS(NV) MICRO(1, NV) MICRO(2, NV) MICRO(3, NV) MICRO(4, NV) MICRO(5, NV) MICRO(6, NV)
-#define MICRO_COLUMN(NV)                                                                                               \
-    { micro_1x##NV, micro_2x##NV, micro_3x##NV, micro_4x##NV, micro_5x##NV, micro_6x##NV }
+#define MICRO_HEIGHTS(name, NV, COPIES)                                                                                \
+    MICRO(name, 1, NV, COPIES)                                                                                         \
+    MICRO(name, 2, NV, COPIES)                                                                                         \
+    MICRO(name, 3, NV, COPIES)                                                                                         \
+    MICRO(name, 4, NV, COPIES)                                                                                         \
+    MICRO(name, 5, NV, COPIES)                                                                                         \
+    MICRO(name, 6, NV, COPIES)
+#define MICRO_COLUMN(name, NV)                                                                                         \
+    { name##_1x##NV, name##_2x##NV, name##_3x##NV, name##_4x##NV, name##_5x##NV, name##_6x##NV }
 
-MICRO_HEIGHTS(1)
-MICRO_HEIGHTS(2)
+MICRO_HEIGHTS(micro, 1, false)
+MICRO_HEIGHTS(micro, 2, false)
 #if MICRO_VECTORS == 4
-MICRO_HEIGHTS(3)
-MICRO_HEIGHTS(4)
+MICRO_HEIGHTS(micro, 3, false)
+MICRO_HEIGHTS(micro, 4, false)
 #endif
 
 /* micro_of[vectors - 1][rows - 1] */
 static micro_function *const micro_of[MICRO_VECTORS][MICRO_ROWS] = {
-    MICRO_COLUMN(1),
-    MICRO_COLUMN(2),
+    MICRO_COLUMN(micro, 1),
+    MICRO_COLUMN(micro, 2),
 #if MICRO_VECTORS == 4
-    MICRO_COLUMN(3),
-    MICRO_COLUMN(4),
+    MICRO_COLUMN(micro, 3),
+    MICRO_COLUMN(micro, 4),
 #endif
 };
 
@@ -106,7 +120,7 @@ static void product_panel(const product *p, int64_t rows, int vectors, const rea
     int64_t blocks = (rows + MICRO_ROWS - 1) / MICRO_ROWS;
     for (int64_t block = 0; block < blocks; block++) {
         int64_t height = (rows + blocks - block - 1) / (blocks - block);
-        micro_of[vectors - 1][height - 1](p, a, b, c, bias);
+        micro_of[vectors - 1][height - 1](p, a, b, c, bias, NULL);
         rows -= height;
         a += height * p->a_row;
         c += height * p->c_row;

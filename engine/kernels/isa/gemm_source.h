@@ -11,12 +11,22 @@
  *         +--+ +----+----+----+--+
  *
  * What is always true: an element of C is (beta C + chunk 0) + chunk 1 + ... in this order, then the bias. The chunks
- * follow from K alone, so its bits depend neither on the tiles nor on whether the chunks are units of work. */
+ * follow from K alone, so its bits depend neither on the tiles, which follow the number of threads, nor on whether the
+ * chunks are units of work. */
 #include "kernels/isa/gemm_micro.h"
 
 /* A lone row of A takes this many vectors of B, or its few chains would wait for each other. */
 #define WIDE 8
-MICRO(1, 8)
+MICRO(micro, 1, 8, false)
+
+/* Whole panels of B are copied by the block of C that meets them first. */
+#if MICRO_VECTORS == 4
+MICRO_HEIGHTS(copying, 4, true)
+static micro_function *const copying_of[MICRO_ROWS] = MICRO_COLUMN(copying, 4);
+#else
+MICRO_HEIGHTS(copying, 2, true)
+static micro_function *const copying_of[MICRO_ROWS] = MICRO_COLUMN(copying, 2);
+#endif
 
 /* to[i][j] = from[i * row + j * column] for any strides; to's rows are `width` long and zero from `columns` on. Rows
  * that lie beside each other (column 1) and columns that do (row 1) are copied by vectors. */
@@ -36,9 +46,9 @@ static void pack_block(real *to, int64_t width, const real *from, int64_t row, i
 enum {
     CHUNK = 352,        /* longest chunk of K: a panel of B of this length fits L1 (L2 for AVX-512) */
     CHUNKS = 64,        /* but never more chunks than this */
-    TILE_ROWS = 96,     /* largest tile */
+    TILE_ROWS = 192,    /* largest tile */
     TILE_COLUMNS = 512, /* multiple of PANEL */
-    TILES = 12,         /* wanted at least, if the work is enough for so many */
+    TILES = 6,          /* wanted at least for each of several threads, if the work is enough for so many */
     TILE_WORK = 300000, /* multiply-adds that a tile is worth */
     PACK_ROWS = 12,     /* rows of a tile from which on packing B costs less than it gains */
     PACK_COLUMNS = 128, /* columns of a tile from which on packing A does */
@@ -88,17 +98,20 @@ static int64_t worker_room(const gemm_plan *g) {
     return k * PANEL + (k <= PACK_LONGEST ? rows * (k + PACK_PAD) : 0);
 }
 
-/* Tiles as large as may be while there are enough of them, N cut first (cutting M packs B again), and an even
- * number. */
-static void plan_tiles(gemm_plan *g) {
+/* Tiles as large as may be while there are enough of them, and an even number for several threads. Of tiles that are
+ * low already N is cut first: cutting M packs B again. */
+static void plan_tiles(gemm_plan *g, int threads) {
     const dl_gemm_sizes *s = g->s;
     double matrix_work = (double)s->M * (double)s->N * (double)s->K * (g->sum_batch ? (double)s->batch : 1);
     double worth = matrix_work * (double)g->matrices / TILE_WORK;
-    int64_t wanted = worth < TILES ? (int64_t)worth : TILES;
+    int64_t enough = threads > 1 ? TILES * threads : 1;
+    int64_t wanted = worth < (double)enough ? (int64_t)worth : enough;
     g->m_tiles = divide_up(s->M, TILE_ROWS);
     g->n_tiles = divide_up(s->N, TILE_COLUMNS);
     while (g->matrices * g->m_tiles * g->n_tiles < wanted) {
-        if (s->N / g->n_tiles > 64)
+        if (s->M / g->m_tiles > TILE_ROWS / 2)
+            g->m_tiles *= 2;
+        else if (s->N / g->n_tiles > 64)
             g->n_tiles *= 2;
         else if (s->M / g->m_tiles > 48)
             g->m_tiles *= 2;
@@ -106,7 +119,7 @@ static void plan_tiles(gemm_plan *g) {
             break;
     }
     int64_t tiles = g->matrices * g->m_tiles * g->n_tiles;
-    if (tiles > 1 && tiles % 2 == 1 && tiles < 2 * TILES) {
+    if (threads > 1 && tiles > 1 && tiles % 2 == 1 && tiles < 2 * enough) {
         g->n_tiles += g->n_tiles > 1;
         g->m_tiles += g->n_tiles == 1 && g->m_tiles > 1;
     }
@@ -122,6 +135,18 @@ static void plan_tiles(gemm_plan *g) {
 static bool packs_a(int64_t rows, int64_t columns, const product *p) {
     bool amortized = columns >= PACK_COLUMNS && rows >= PACK_ROWS;
     return p->k >= PACK_CHUNK && p->k <= PACK_LONGEST && (amortized || p->a_column != 1);
+}
+
+/* C (rows, PANEL) as product_panel makes it; B's panel is copied to `packed` on the way, where the later blocks find
+ * it in one piece. */
+static void product_packing(const product *p, int64_t rows, const real *a, const real *b, real *c, const real *bias,
+                            real *packed) {
+    int64_t blocks = divide_up(rows, MICRO_ROWS);
+    int64_t height = divide_up(rows, blocks);
+    copying_of[height - 1](p, a, b, c, bias, packed);
+    product rest = *p;
+    rest.b_row = PANEL;
+    product_panel(&rest, rows - height, MICRO_VECTORS, a + height * p->a_row, packed, c + height * p->c_row, bias);
 }
 
 /* rows x columns of C += (or =) one chunk of A B. `last` adds the bias and applies relu; bias begins at the block. */
@@ -143,8 +168,12 @@ static void gemm_chunk(const gemm_plan *g, const product *p, int64_t rows, int64
         const real *panel = b + j * s->b_column;
         q.b_row = s->b_row;
         if (rows == 1 && s->b_column == 1 && columns - j >= WIDE * LANES) {
-            micro_1x8(&q, a, panel, c + j, bias ? bias + j : NULL);
+            micro_1x8(&q, a, panel, c + j, bias ? bias + j : NULL, NULL);
             j += WIDE * LANES - PANEL;
+            continue;
+        }
+        if (pack && width == PANEL && s->b_column == 1) {
+            product_packing(&q, rows, a, panel, c + j, bias ? bias + j : NULL, packed);
             continue;
         }
         if (pack || width < whole) {
@@ -263,9 +292,9 @@ dl_status KERNEL(gemm)(dl_context *context, real *c, const real *a, const real *
     g.sum_batch = s->batch > 1 && s->c_batch == 0;
     g.matrices = g.sum_batch ? 1 : s->batch;
     g.chunks = chunks_of(s->K);
-    plan_tiles(&g);
     double work = (double)s->batch * (double)s->M * (double)s->N * (double)s->K / (5.0 * LANES);
     int threads = dl_threads_for(context, work);
+    plan_tiles(&g, threads);
     int64_t panels = threads * worker_room(&g);
     int64_t partials = g.split ? g.matrices * g.chunks * s->M * s->N : 0;
     g.packed = dl_alloc_array(context, (size_t)(panels + partials), sizeof(real));
