@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "configs.h"
 #include "dlua/layers.h"
 #include "nn/nn.h"
@@ -230,22 +231,37 @@ dl_status dlua_read_table(lua_State *L, const dl_definition *definition, void *o
     return status;
 }
 
+void dlua_check_names(lua_State *L, int index, const char *function, const char *const *known, int count) {
+    char names[400];
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        lua_pop(L, 1);
+        if (lua_type(L, -1) != LUA_TSTRING)
+            continue;
+        const char *name = lua_tostring(L, -1);
+        dl_nearest search = dl_nearest_begin(name);
+        bool found = false;
+        for (int k = 0; k < count; k++) {
+            found = found || strcmp(known[k], name) == 0;
+            dl_nearest_offer(&search, known[k]);
+        }
+        if (found)
+            continue;
+        dlua_raise(L, "%s: unknown argument '%s'%s%s%s %s", function, name,
+                   search.best != NULL ? "; did you mean '" : "", search.best != NULL ? search.best : "",
+                   search.best != NULL ? "'? It takes" : "; it takes", join_names(known, count, names, sizeof names));
+    }
+}
+
 void dlua_name_positions(lua_State *L, const char *function, const char *const *names, int count) {
     dlua_check(L, dlua_check_positions(L, 2, function, names, count));
+    dlua_check_names(L, 2, function, names, count);
     lua_newtable(L);
     int named = lua_gettop(L);
     lua_pushnil(L);
     while (lua_next(L, 2)) {
-        bool by_name = lua_type(L, -2) == LUA_TSTRING, known = !by_name;
+        bool by_name = lua_type(L, -2) == LUA_TSTRING;
         const char *name = by_name ? lua_tostring(L, -2) : names[lua_tointeger(L, -2) - 1];
-        for (int k = 0; k < count; k++)
-            known = known || strcmp(name, names[k]) == 0;
-        if (!known) {
-            for (int k = 0; k < count; k++)
-                lua_pushfstring(L, k == 0 ? "%s" : ", %s", names[k]);
-            lua_concat(L, count);
-            dlua_raise(L, "%s: unknown argument '%s'; it takes %s", function, name, lua_tostring(L, -1));
-        }
         if (lua_getfield(L, named, name) != LUA_TNIL)
             dlua_raise(L, "%s: '%s' is given twice: by its place and by its name", function, name);
         lua_pop(L, 1);

@@ -30,6 +30,8 @@ bool dlua_table_has_names(lua_State *L, int index);
 /* "'units' is missing: ..." for a field without a value. */
 dl_status dlua_missing(const char *function, const dl_field *field);
 
+/* Refuses names in the table at index that are not known; other keys are not for here. Raises. */
+void dlua_check_names(lua_State *L, int index, const char *function, const char *const *known, int count);
 /* Puts the positional arguments in the table at stack index 2 under their names, so that one reader serves both:
  * compile {"adam", "mse"}. Refuses other names. Raises. */
 void dlua_name_positions(lua_State *L, const char *function, const char *const *names, int count);

@@ -533,29 +533,18 @@ static int check_shape(lua_State *L, int64_t shape[DL_MAX_DIMS]) {
     return dims;
 }
 
-static void check_weight_names(lua_State *L) {
-    lua_pushnil(L);
-    while (lua_next(L, 2)) {
-        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-        static const char *const known[] = {"name", "shape", "initializer", "regularizer",
-                                            "constraint", "trainable"};
-        bool found = false;
-        for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
-            found = found || strcmp(known[k], name) == 0;
-        if (!found)
-            dlua_raise(L,
-                       "add_weight: unknown argument '%s'; it takes name, shape, initializer, regularizer, constraint, "
-                       "trainable",
-                       name);
-        lua_pop(L, 1);
-    }
+/* Refuses what is no name and names that are not known, in the table at index. */
+static void check_all_named(lua_State *L, int index, const char *function, const char *const *known, int count) {
+    dlua_check(L, dlua_check_positions(L, index, function, NULL, 0));
+    dlua_check_names(L, index, function, known, count);
 }
 
 int dlua_add_weight(lua_State *L) {
     int64_t shape[DL_MAX_DIMS];
     dl_layer *layer = check_custom(L, "add_weight");
     luaL_checktype(L, 2, LUA_TTABLE);
-    check_weight_names(L);
+    static const char *const known[] = {"name", "shape", "initializer", "regularizer", "constraint", "trainable"};
+    check_all_named(L, 2, "add_weight", known, DL_COUNT(known));
     if (lua_getfield(L, 2, "name") != LUA_TSTRING)
         dlua_raise(L, "add_weight: name must be a string");
     const char *name = lua_tostring(L, -1);
@@ -608,25 +597,6 @@ int dlua_assign_later(lua_State *L) {
 
 /* ---- define ---------------------------------------------------------------------------------------------------- */
 
-static void check_define_names(lua_State *L) {
-    static const char *const known[] = {"name",     "fields",  "build",  "call",   "compute_output_shape",
-                                        "help",     "formula", "source", "shapes", "version",
-                                        "any_dtype", "state_size", "output_size"};
-    lua_pushnil(L);
-    while (lua_next(L, 1)) {
-        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-        bool found = false;
-        for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
-            found = found || strcmp(known[k], name) == 0;
-        if (!found)
-            dlua_raise(L,
-                       "define: unknown entry '%s'; a layer has name, fields, build, call, compute_output_shape, "
-                       "help, formula, source, shapes, version, any_dtype; a cell of an RNN state_size, output_size",
-                       name);
-        lua_pop(L, 1);
-    }
-}
-
 static void check_function(lua_State *L, const char *name, bool required) {
     char text[160];
     int type = lua_getfield(L, 1, name);
@@ -671,7 +641,10 @@ static void fill_definition(lua_State *L, custom *made, const dlua_fields *field
 static int define_layer(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    check_define_names(L);
+    static const char *const known[] = {
+        "name", "call", "build", "compute_output_shape", "fields", "help", "formula", "source", "shapes", "version",
+        "any_dtype", "state_size", "output_size"};
+    check_all_named(L, 1, "define", known, DL_COUNT(known));
     check_function(L, "call", true);
     check_function(L, "build", false);
     check_function(L, "compute_output_shape", false);

@@ -46,12 +46,8 @@ static const char *read_name(lua_State *L, const char *function) {
 
 /* Refuses names other than `name` in the table at 2, whose entries by place are layers. */
 static void check_only_name(lua_State *L, const char *function) {
-    lua_pushnil(L);
-    while (lua_next(L, 2)) {
-        lua_pop(L, 1);
-        if (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "name") != 0)
-            dlua_raise(L, "%s: unknown argument '%s'; the names are name", function, lua_tostring(L, -1));
-    }
+    static const char *const known[] = {"name"};
+    dlua_check_names(L, 2, function, known, 1);
 }
 
 /* Makes an InputLayer of the symbol at the top, in its place on the stack: Sequential {Input {...}, ...}. */

@@ -392,7 +392,9 @@ describe("a layer written in Lua", function()
     assert.matches("call must be a function", message_of(function() layers.define { name = "X" } end))
     assert.matches("there is a layer 'Dense' already",
       message_of(function() layers.define { name = "Dense", call = print } end))
-    assert.matches("unknown entry 'cal'", message_of(function() layers.define { name = "X", cal = print } end))
+    assert.matches("unknown argument 'cal'; did you mean 'call'%?",
+      message_of(function() layers.define { name = "X", cal = print } end))
+    assert.matches("define: got 1 positional", message_of(function() layers.define { "X" } end))
   end)
 
   it("written in Lua gives as many outputs as its shapes say, and cannot call its own model", function()

@@ -67,7 +67,7 @@ describe("a message says what to do for", function()
       .. "the layer, Input { ..., name = \"a\" }, and then fit takes x = { a = ... }", function()
         return dlua.Model { { a = input }, input }
       end)
-    check("Model: unknown argument 'output'; it takes inputs, outputs, name", function()
+    check("Model: unknown argument 'output'; did you mean 'outputs'? It takes inputs, outputs, name", function()
       return dlua.Model { inputs = input, output = input }
     end)
     check("Model: 'inputs' is given twice", function() return dlua.Model { input, input, inputs = input } end)
