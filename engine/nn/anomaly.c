@@ -133,9 +133,8 @@ static dl_status norm_of(const dl_tensor *tensor, double *norm) {
     dl_tensor *contiguous = dl_tensor_contiguous((dl_tensor *)tensor);
     if (!contiguous)
         return dl_last_status();
-    dl_element element = tensor->dtype == DL_FLOAT32 ? DL_ELEMENT_FLOAT32 : DL_ELEMENT_FLOAT64;
-    dl_status status = dl_kernel()->sum_squares(tensor->context, element, &sum, dl_tensor_data(contiguous),
-                                                dl_tensor_numel(contiguous));
+    dl_status status = dl_kernel()->sum_squares(tensor->context, dl_element_of(tensor), &sum,
+                                                dl_tensor_data(contiguous), dl_tensor_numel(contiguous));
     dl_release(contiguous);
     *norm = sqrt(sum);
     return status;

@@ -203,12 +203,8 @@ dl_tensor *dl_optimizer_slot(dl_optimizer *optimizer, dl_tensor *variable, int s
 
 /* ---- clipping ---------------------------------------------------------------------------------------------------- */
 
-static dl_element element_of(const dl_tensor *tensor) {
-    return tensor->dtype == DL_FLOAT32 ? DL_ELEMENT_FLOAT32 : DL_ELEMENT_FLOAT64;
-}
-
 static dl_status sum_squares(const dl_tensor *grad, double *sum) {
-    return dl_kernel()->sum_squares(grad->context, element_of(grad), sum, dl_tensor_data(grad),
+    return dl_kernel()->sum_squares(grad->context, dl_element_of(grad), sum, dl_tensor_data(grad),
                                     dl_tensor_numel(grad));
 }
 
@@ -287,9 +283,9 @@ static dl_status take_means(dl_optimizer *optimizer, dl_tensor **grads, int64_t 
         copy_values(mean, grads[i]);
         dl_release(grads[i]);
         grads[i] = mean;
-        dl_kernel()->axpy(sum->context, element_of(sum), dl_tensor_data(mean), 1, dl_tensor_data(sum),
+        dl_kernel()->axpy(sum->context, dl_element_of(sum), dl_tensor_data(mean), 1, dl_tensor_data(sum),
                           dl_tensor_numel(sum));
-        dl_kernel()->scale(sum->context, element_of(sum), dl_tensor_data(mean), 1 / steps, dl_tensor_numel(sum));
+        dl_kernel()->scale(sum->context, dl_element_of(sum), dl_tensor_data(mean), 1 / steps, dl_tensor_numel(sum));
     }
     return DL_OK;
 }
@@ -300,7 +296,7 @@ static void accumulate(dl_optimizer *optimizer, dl_tensor *const *grads, int64_t
         if (!grads[i])
             continue;
         dl_tensor *sum = optimizer->entries[optimizer->places[i]].tensors[DL_ACCUMULATOR_SLOT];
-        dl_kernel()->axpy(sum->context, element_of(sum), dl_tensor_data(sum), 1, dl_tensor_data(grads[i]),
+        dl_kernel()->axpy(sum->context, dl_element_of(sum), dl_tensor_data(sum), 1, dl_tensor_data(grads[i]),
                           dl_tensor_numel(sum));
     }
 }
@@ -340,7 +336,7 @@ static void average_values(dl_optimizer *optimizer, dl_tensor *const *variables,
     bool overwrite = frequency != DL_NONE && (optimizer->iterations + 1) % frequency == 0;
     for (int64_t i = 0; i < count; i++) {
         dl_tensor *average = optimizer->entries[optimizer->places[i]].tensors[DL_AVERAGE_SLOT];
-        dl_kernel()->moving_average(optimizer->object.context, element_of(average), dl_tensor_data(average),
+        dl_kernel()->moving_average(optimizer->object.context, dl_element_of(average), dl_tensor_data(average),
                                     optimizer->iterations == 0 ? 0 : options->ema_momentum,
                                     dl_tensor_data(variables[i]), dl_tensor_numel(average));
         if (overwrite)

@@ -93,6 +93,22 @@ static void test_steps_give_what_the_whole_sequence_gives(void) {
     dl_context_release(context);
 }
 
+/* Fails each allocation of the steps from..to in turn; checks what the try without a failure gives. How many failed. */
+static int fail_steps(dl_decoding *decoding, dl_tensor *ids, dl_tensor *whole, int64_t from, int64_t to) {
+    dl_tensor *scores = NULL;
+    int failures = 0;
+    for (uint64_t nth = 1; !scores; nth++) {
+        dl_memory_fail_at(ids->context, nth);
+        scores = step(decoding, ids, from, to);
+        dl_memory_fail_at(ids->context, 0);
+        failures += !scores;
+        CHECK_EQ_INT(dl_decoding_position(decoding), scores ? to : from);
+    }
+    check_scores(scores, whole, from, NULL);
+    dl_release(scores);
+    return failures;
+}
+
 /* Each allocation of a step and of a choice of rows failed in turn: the next try gives what it would have given. */
 static void check_failed_steps(const char *config, int source_count) {
     dl_context *context = make_context(2, 1);
@@ -102,33 +118,15 @@ static void check_failed_steps(const char *config, int source_count) {
     dl_decoding *decoding = NULL;
     REQUIRE(model && source && ids && rows);
     ((int64_t *)dl_tensor_data(rows))[1] = 1;
-    dl_tensor *whole = whole_sequence(model, source_count ? source : NULL, ids), *scores = NULL;
-    int failures = 0;
+    dl_tensor *whole = whole_sequence(model, source_count ? source : NULL, ids);
     for (uint64_t nth = 1; !decoding; nth++) {
         dl_memory_fail_at(context, nth);
         CHECK((dl_decoding_create(model, &source, source_count, N, T, &decoding) == DL_OK) == (decoding != NULL));
         dl_memory_fail_at(context, 0);
     }
-    for (uint64_t nth = 1; !scores; nth++) {
-        dl_memory_fail_at(context, nth);
-        scores = step(decoding, ids, 0, 3);
-        dl_memory_fail_at(context, 0);
-        failures += !scores;
-        CHECK_EQ_INT(dl_decoding_position(decoding), scores ? 3 : 0);
-    }
-    check_scores(scores, whole, 0, NULL);
-    dl_release(scores);
-    scores = NULL;
-    for (uint64_t nth = 1; !scores; nth++) {
-        dl_memory_fail_at(context, nth);
-        scores = step(decoding, ids, 3, 6);
-        dl_memory_fail_at(context, 0);
-        failures += !scores;
-        CHECK_EQ_INT(dl_decoding_position(decoding), scores ? 6 : 3);
-    }
+    int failures = fail_steps(decoding, ids, whole, 0, 3);
+    failures += fail_steps(decoding, ids, whole, 3, 6);
     CHECK(failures > 20);
-    check_scores(scores, whole, 3, NULL);
-    dl_release(scores);
     dl_status status = DL_MEMORY;
     for (uint64_t nth = 1; status != DL_OK; nth++) {
         dl_memory_fail_at(context, nth);
@@ -137,7 +135,7 @@ static void check_failed_steps(const char *config, int source_count) {
     }
     dl_tensor *chosen = dl_index_select(context, ids, 0, rows);
     REQUIRE(chosen);
-    scores = step(decoding, chosen, 6, 9);
+    dl_tensor *scores = step(decoding, chosen, 6, 9);
     check_scores(scores, whole, 6, (const int64_t[]){2, 0});
     dl_release(scores);
     dl_release(chosen);
